@@ -1,0 +1,13 @@
+"""The business settings of `app/`: the part of the environment that the team grows."""
+
+from pydantic import PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings
+
+
+class AppEnv(BaseSettings):
+    """Settings that `app/` reads; `config.env.Env` adds the platform's."""
+
+    # --- notifications
+    WEBHOOK_TIMEOUT_SECONDS: PositiveFloat = 10.0
+    WEBHOOK_RATE_LIMIT: str = "20/second"
+    WEBHOOK_RETENTION_DAYS: PositiveInt = 30

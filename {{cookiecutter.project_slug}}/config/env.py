@@ -1,0 +1,181 @@
+"""The environment as one typed object: every operational setting of the service.
+
+Each field is one variable. A value is taken from the process environment, else from
+`.env`, else from the default here; a malformed value, and a name in `.env` that is not
+declared here, stops the process at start with the variable's name. Business settings of
+`app/` are declared in `config/app_env.py`; both are read as `from config.env import env`.
+Nothing else in the project reads the environment.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
+
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from config import queues
+from config.app_env import AppEnv
+from config.env_types import CommaSeparated
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Written by `make run` while its own broker is up, so that other terminals find it.
+EMBEDDED_ENV_FILE = BASE_DIR / "var" / "embedded.env"
+
+# Nothing listens on port 1: a connection fails at once and says so, instead of reaching
+# whatever Redis happens to run on the default port.
+NO_BROKER_URL = "redis://127.0.0.1:1"
+
+
+def _split_concurrency(value: object) -> object:
+    """Turn `io=8, slow=1` into `{"io": "8", "slow": "1"}`."""
+    if not isinstance(value, str):
+        return value
+    pairs = [item.partition("=") for item in value.split(",") if item.strip()]
+    return {name.strip(): number.strip() for name, _, number in pairs}
+
+
+def _known_queues(value: dict[str, int]) -> dict[str, int]:
+    for name in value:
+        queues.by_name(name)
+    return value
+
+
+def _known_time_zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError("not a time zone of the IANA database, such as Europe/Berlin")
+    return value
+
+
+def _long_enough(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < 32:
+        raise ValueError("expected at least 32 characters")
+    return value
+
+
+TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
+Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
+Concurrency = Annotated[
+    dict[str, PositiveInt],
+    NoDecode,
+    BeforeValidator(_split_concurrency),
+    AfterValidator(_known_queues),
+]
+
+
+class Env(AppEnv):
+    """Everything that differs between a laptop, a test run and production."""
+
+    model_config = SettingsConfigDict(
+        case_sensitive=True,
+        env_file=(os.environ.get("ENV_FILE", BASE_DIR / ".env"), EMBEDDED_ENV_FILE),
+        env_ignore_empty=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    # --- the service
+    SERVICE_NAME: str
+    TIME_ZONE: TimeZone = "UTC"
+    DEBUG: bool = False
+    SECRET_KEY: Secret
+    API_TOKEN: Secret
+    ALLOWED_HOSTS: CommaSeparated = ["localhost", "127.0.0.1"]
+    CSRF_TRUSTED_ORIGINS: CommaSeparated = []
+    HTTPS_ONLY: bool = True
+    WEB_BIND: str = "127.0.0.1"
+    WEB_PORT: PositiveInt = 8000
+    WEB_WORKERS: PositiveInt = 2
+    MEDIA_ROOT: Path = BASE_DIR / "var" / "media"
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    LOG_FORMAT: Literal["console", "json"] = "json"
+
+    # --- PostgreSQL or SQLite
+    DATABASE_URL: str = f"sqlite:///{BASE_DIR / 'var' / 'db.sqlite3'}"
+    DATABASE_PASSWORD: SecretStr | None = None
+    DATABASE_CONN_MAX_AGE_SECONDS: int = Field(default=60, ge=0)
+
+    # --- Redis: broker in database 0, results in 1, cache and rate limits in 2
+    REDIS_URL: str = NO_BROKER_URL
+    REDIS_PASSWORD: SecretStr | None = None
+    REDIS_TIMEOUT_SECONDS: PositiveFloat = 5.0
+
+    # --- Celery
+    WORKER_CONCURRENCY: Concurrency = {}
+    BROKER_VISIBILITY_TIMEOUT_SECONDS: PositiveInt = 3600
+    CELERY_BROKER_CONNECTION_TIMEOUT: PositiveFloat = 2.0
+    CELERY_RESULT_EXPIRES: PositiveInt = 86_400
+    CELERY_WORKER_PREFETCH_MULTIPLIER: PositiveInt = 1
+    CELERY_WORKER_MAX_TASKS_PER_CHILD: PositiveInt = 1000
+    CELERY_WORKER_MAX_MEMORY_PER_CHILD: PositiveInt = 400_000
+    CELERY_BEAT_MAX_LOOP_INTERVAL: PositiveInt = 5
+
+    # --- mail
+    EMAIL_BACKEND: str = "django.core.mail.backends.smtp.EmailBackend"
+    EMAIL_HOST: str = "localhost"
+    EMAIL_PORT: PositiveInt = 587
+    EMAIL_HOST_USER: str = ""
+    EMAIL_HOST_PASSWORD: SecretStr | None = None
+    EMAIL_USE_TLS: bool = True
+    EMAIL_TIMEOUT_SECONDS: PositiveFloat = 10.0
+    DEFAULT_FROM_EMAIL: str
+
+    @model_validator(mode="after")
+    def _visibility_outlasts_every_task(self) -> Self:
+        """A message unacknowledged for longer than this is delivered again.
+
+        See "Visibility timeout" in
+        https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.html
+        """
+        longest = max(queue.time_limit for queue in queues.QUEUES)
+        if longest >= self.BROKER_VISIBILITY_TIMEOUT_SECONDS:
+            raise ValueError(
+                "BROKER_VISIBILITY_TIMEOUT_SECONDS must exceed the longest hard time "
+                f"limit in config/queues.py ({longest} s), else long tasks run twice"
+            )
+        return self
+
+
+def load(**overrides: Any) -> Env:
+    """Read the environment.
+
+    Args:
+        overrides: values that win over the environment, by variable name.
+
+    Returns:
+        The validated settings.
+
+    Raises:
+        ImproperlyConfigured: with one line per wrong variable: its name and what is
+            accepted. Values are not repeated, because they may be secrets.
+    """
+    try:
+        return Env(**overrides)
+    except ValidationError as error:
+        lines = [_explain(detail["loc"], detail["msg"]) for detail in error.errors()]
+        raise ImproperlyConfigured(
+            "The environment is not usable (see .env.example):\n  " + "\n  ".join(lines)
+        ) from None
+
+
+def _explain(location: tuple[int | str, ...], message: str) -> str:
+    name = ".".join(str(part) for part in location)
+    if message.startswith("Extra inputs"):
+        message = "not a known setting; remove it or correct its name"
+    message = message.removeprefix("Value error, ")
+    return f"{name}: {message}" if name else message
+
+
+env = load()

@@ -1,0 +1,50 @@
+"""Health checks of the web process, for Compose, Kubernetes and load balancers."""
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from kombu.exceptions import OperationalError
+
+from config.celery import app as celery_app
+
+
+def alive(request: HttpRequest) -> JsonResponse:
+    """Answer 200 while the process serves requests, whatever else is down."""
+    return JsonResponse({"status": "alive"})
+
+
+def ready(request: HttpRequest) -> JsonResponse:
+    """Answer 200 when requests can be served, else 503.
+
+    The database must answer and its migrations be applied. A broker that is down is
+    reported and leaves the status at 200: taking every web process out of rotation would
+    make an outage of the background work one of the whole service.
+    """
+    database = _database_state()
+    ok = database == "ok"
+    return JsonResponse(
+        {
+            "status": "ready" if ok else "not ready",
+            "database": database,
+            "broker": _broker_state(),
+        },
+        status=200 if ok else 503,
+    )
+
+
+def _database_state() -> str:
+    try:
+        executor = MigrationExecutor(connection)
+        targets = executor.loader.graph.leaf_nodes()
+        return "migrations pending" if executor.migration_plan(targets) else "ok"
+    except DatabaseError:
+        return "down"
+
+
+def _broker_state() -> str:
+    try:
+        with celery_app.connection_for_write() as broker:
+            broker.ensure_connection(max_retries=1, timeout=1, interval_start=0)
+    except (OperationalError, OSError):
+        return "down"
+    return "ok"

@@ -1,0 +1,125 @@
+"""Structured logs on stdout, and the request id that ties them together.
+
+JSON in production, readable lines on a terminal. One request id follows a piece of work
+from the HTTP request through every task that it causes; `app/tasks/utils/monitoring.py`
+carries it across the broker.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+REQUEST_ID_HEADER = "X-Request-ID"
+HEALTH_CHECKS = ("/healthz", "/readyz")
+_log = structlog.stdlib.get_logger("web")
+_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+# Matched against the keys of a log entry, so that a credential never reaches the log.
+_SECRET_KEY = re.compile(r"password|secret|token|authorization|cookie|api_?key", re.I)
+REDACTED = "[redacted]"
+
+
+def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Replace the value of every key that names a credential (a structlog processor)."""
+    return {
+        key: REDACTED if _SECRET_KEY.search(key) else value
+        for key, value in event.items()
+    }
+
+
+_SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    redact,
+]
+
+
+def logging_config(*, level: str, output: str) -> dict[str, Any]:
+    """Return Django's `LOGGING` and configure structlog to match.
+
+    Args:
+        level: of the root logger, such as `INFO`.
+        output: `json` for machines, `console` for people.
+
+    Returns:
+        A dictionary for `logging.config.dictConfig`; everything goes to stdout.
+    """
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    renderers: list[Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if output == "json"
+        else [structlog.dev.ConsoleRenderer()]
+    )
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "structured": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": _SHARED,
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    *renderers,
+                ],
+            }
+        },
+        "handlers": {
+            "stdout": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stdout",
+                "formatter": "structured",
+            }
+        },
+        "root": {"handlers": ["stdout"], "level": level},
+        # Celery's own line per task repeats what monitoring.py says, less precisely.
+        "loggers": {
+            "celery.app.trace": {"level": "ERROR"},
+            "celery.worker.strategy": {"level": "WARNING"},
+        },
+    }
+
+
+class RequestIdMiddleware:
+    """Log each request, and bind one id to all that it logs and causes.
+
+    An id sent by a proxy in `X-Request-ID` is kept if it is 8 to 64 letters, digits,
+    dots, underscores or dashes; anything else is replaced, because it ends up in logs.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        sent = request.headers.get(REQUEST_ID_HEADER, "")
+        request_id = sent if _ACCEPTABLE_ID.fullmatch(sent) else uuid4().hex
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            started = time.monotonic()
+            response = self.get_response(request)
+            # Probes come every few seconds and would drown the rest.
+            log = _log.debug if request.path in HEALTH_CHECKS else _log.info
+            log(
+                "request handled",
+                method=request.method,
+                path=request.path,
+                status=response.status_code,
+                running_seconds=round(time.monotonic() - started, 3),
+            )
+        response[REQUEST_ID_HEADER] = request_id
+        return response

@@ -1,0 +1,18 @@
+"""When periodic work runs: one entry per task of `app/tasks/periodic`.
+
+Beat writes these into the database at its start (django-celery-beat), where the admin can
+pause them. `expires` is in seconds: a tick that waited longer than that is overtaken by
+the next one and dropped.
+"""
+
+from typing import Any
+
+from celery.schedules import crontab
+
+SCHEDULE: dict[str, dict[str, Any]] = {
+    "daily: prune webhook deliveries": {
+        "task": "app.tasks.periodic.daily_tasks.prune_webhook_deliveries",
+        "schedule": crontab(hour="3", minute="10"),
+        "options": {"expires": 43_200},
+    },
+}

@@ -1,0 +1,13 @@
+"""URLs of the service: the API, the admin and the two health checks."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from config import health
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/", include("app.api.urls")),
+    path("healthz", health.alive),
+    path("readyz", health.ready),
+]
