@@ -1,0 +1,1 @@
+"""The team's business: models, services, tasks, workflows and the API."""

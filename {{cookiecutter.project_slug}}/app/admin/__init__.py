@@ -1,0 +1,5 @@
+"""The admin pages, one module per domain."""
+
+from app.admin import notification
+
+__all__ = ["notification"]

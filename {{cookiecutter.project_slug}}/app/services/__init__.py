@@ -1,0 +1,1 @@
+"""Business logic by domain. Knows nothing of Celery: services never import tasks."""

@@ -1,0 +1,1 @@
+"""Thin tasks: look up by id, call one service function, report progress, handle retry."""

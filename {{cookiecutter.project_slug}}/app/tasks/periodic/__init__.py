@@ -1,0 +1,1 @@
+"""Tasks that the clock starts; `config/schedule.py` says when."""

@@ -1,0 +1,38 @@
+"""Rate limits that all workers share, kept in Redis by the `limits` library.
+
+Celery's own `rate_limit` counts per worker process, so that it grows with every worker:
+https://docs.celeryq.dev/en/stable/userguide/tasks.html#Task.rate_limit
+"""
+
+from functools import cache
+
+from django.conf import settings
+from limits import parse
+from limits.storage import storage_from_string
+from limits.strategies import MovingWindowRateLimiter
+
+from app.services.errors import TransientError
+
+
+class RateLimited(TransientError):
+    """The limit is used up; the retry policy's backoff spreads the later attempts."""
+
+
+@cache
+def _limiter() -> MovingWindowRateLimiter:
+    return MovingWindowRateLimiter(storage_from_string(settings.RATE_LIMIT_STORAGE_URL))
+
+
+def take(rate: str, *scope: str) -> None:
+    """Take one unit of a shared limit.
+
+    Args:
+        rate: such as `20/second`, in the notation of
+            https://limits.readthedocs.io/en/stable/quickstart.html#rate-limit-string-notation
+        scope: what the limit is counted by, such as `"webhook", "example.org"`.
+
+    Raises:
+        RateLimited: if the limit is used up at the moment.
+    """
+    if not _limiter().hit(parse(rate), *scope):
+        raise RateLimited(f"more than {rate} for {' '.join(scope)}")

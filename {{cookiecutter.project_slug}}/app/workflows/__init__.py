@@ -1,0 +1,1 @@
+"""Workflows: several tasks composed by chain, group and chord, split into stages."""
