@@ -1,0 +1,1 @@
+"""The project's own tools. They need nothing but the standard library."""

@@ -1,0 +1,20 @@
+"""Small questions to a syntax tree."""
+
+import ast
+
+
+def literal(node: ast.AST | None) -> object:
+    """Return the value that an expression spells out, or None if it computes one."""
+    return node.value if isinstance(node, ast.Constant) else None
+
+
+def keywords(call: ast.Call) -> dict[str, ast.expr]:
+    """Return the keyword arguments of a call; those behind `**` are not seen."""
+    return {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+
+
+def last_name(node: ast.expr) -> str:
+    """Return `c` of `a.b.c`, or of plain `c`."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""

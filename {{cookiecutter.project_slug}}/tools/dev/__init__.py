@@ -1,0 +1,1 @@
+"""The service on one machine with nothing installed: its own broker, one terminal."""
