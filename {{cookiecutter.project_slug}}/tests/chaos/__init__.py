@@ -1,0 +1,1 @@
+"""Tests that break a running service on purpose."""

@@ -1,0 +1,39 @@
+"""Health checks of the web process."""
+
+from functools import partial
+
+import pytest
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
+from kombu import Connection
+
+from config.celery import app
+from config.env import NO_BROKER_URL
+
+
+def test_alive_needs_neither_database_nor_broker(client: Client) -> None:
+    assert client.get("/healthz").json() == {"status": "alive"}
+
+
+@pytest.mark.django_db
+def test_ready_reports_a_broker_that_is_down_without_failing(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Patching `app.conf` would leave its derived addresses behind for later tests.
+    down = partial(Connection, NO_BROKER_URL)
+    monkeypatch.setattr(app, "connection_for_write", down)
+
+    response = client.get("/readyz")
+
+    assert response.status_code == 200
+    assert response.json()["broker"] == "down"
+
+
+@pytest.mark.django_db
+def test_not_ready_while_migrations_are_pending(client: Client) -> None:
+    MigrationRecorder.Migration.objects.filter(app="app").delete()
+
+    response = client.get("/readyz")
+
+    assert response.status_code == 503
+    assert response.json()["database"] == "migrations pending"

@@ -1,0 +1,88 @@
+"""Structured logs and the request id."""
+
+import io
+import json
+import logging.config
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+from django.conf import settings
+from django.test import Client
+
+from config.logs import REDACTED, logging_config
+
+
+@pytest.fixture
+def logged() -> Iterator[Callable[[], str]]:
+    """Log JSON to memory; returns a function that reads it."""
+    stream = io.StringIO()
+    configuration = logging_config(level="INFO", output="json")
+    configuration["handlers"]["stdout"]["stream"] = stream
+    logging.config.dictConfig(configuration)
+    yield stream.getvalue
+    logging.config.dictConfig(settings.LOGGING)
+
+
+def test_log_line_is_json_with_time_level_and_logger(logged: Callable[[], str]) -> None:
+    structlog.stdlib.get_logger("app.example").info("it happened", rows=3)
+
+    entry = json.loads(logged())
+    assert entry["event"] == "it happened"
+    assert (entry["level"], entry["logger"], entry["rows"]) == (
+        "info",
+        "app.example",
+        3,
+    )
+    assert entry["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "key", ["password", "api_token", "Authorization", "SECRET_KEY"]
+)
+def test_credentials_never_reach_the_log(logged: Callable[[], str], key: str) -> None:
+    structlog.stdlib.get_logger("app.example").info("connected", **{key: "hunter2"})
+
+    output = logged()
+    assert "hunter2" not in output
+    assert json.loads(output)[key] == REDACTED
+
+
+def test_line_of_a_library_is_structured_too(logged: Callable[[], str]) -> None:
+    logging.getLogger("somebody.else").warning("%d things", 2)
+
+    entry = json.loads(logged())
+    assert (entry["event"], entry["level"]) == ("2 things", "warning")
+
+
+def test_request_is_logged_with_its_id_status_and_seconds(
+    logged: Callable[[], str], client: Client
+) -> None:
+    client.get("/api/none?key=hunter2", headers={"X-Request-ID": "from-the-proxy"})
+
+    entry = json.loads(logged().splitlines()[0])
+    assert (entry["request_id"], entry["status"]) == ("from-the-proxy", 404)
+    assert (entry["method"], entry["path"]) == ("GET", "/api/none")
+    assert entry["running_seconds"] >= 0
+
+
+def test_health_checks_do_not_drown_the_log(
+    logged: Callable[[], str], client: Client
+) -> None:
+    client.get("/healthz")
+
+    assert logged() == ""
+
+
+def test_request_id_of_a_proxy_is_kept(client: Client) -> None:
+    response = client.get("/healthz", headers={"X-Request-ID": "from-the-proxy"})
+
+    assert response["X-Request-ID"] == "from-the-proxy"
+
+
+@pytest.mark.parametrize("sent", ["", "short", "x" * 65, "new\nline-in-log"])
+def test_unusable_request_id_is_replaced(client: Client, sent: str) -> None:
+    response = client.get("/healthz", headers={"X-Request-ID": sent})
+
+    assert response["X-Request-ID"] != sent
+    assert len(response["X-Request-ID"]) == 32

@@ -1,0 +1,83 @@
+"""The queue topology, and everything that must agree with it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from config import queues
+from config.celery import app
+from config.management.commands.queues import markdown
+from config.management.commands.worker import worker_arguments
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("pool", ["threads", "gevent", "eventlet", "solo"])
+def test_pool_that_cannot_enforce_time_limits_is_refused(pool: str) -> None:
+    with pytest.raises(ValueError, match=f"{pool}.*accepted: prefork"):
+        replace(queues.by_name("io"), pool=pool)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"soft_time_limit": 300}, {"shutdown_grace": 300}, {"soft_time_limit": 0}]
+)
+def test_limits_that_contradict_each_other_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="queue io: expected 0 < soft_time_limit"):
+        replace(queues.by_name("io"), **wrong)  # type: ignore[arg-type]  # ints only
+
+
+def test_names_and_priorities_are_unique() -> None:
+    names = {queue.name for queue in queues.QUEUES}
+    priorities = {queue.priority for queue in queues.QUEUES}
+
+    assert len(names) == len(priorities) == len(queues.QUEUES)
+
+
+def test_celery_knows_exactly_the_queues_of_the_topology() -> None:
+    assert set(app.amqp.queues) == {queue.name for queue in queues.QUEUES}
+
+
+def test_each_queue_has_a_routing_key_of_its_own() -> None:
+    # Queues that share one would all receive a copy of every message.
+    assert {name: queue.routing_key for name, queue in app.amqp.queues.items()} == {
+        queue.name: queue.name for queue in queues.QUEUES
+    }
+
+
+def test_task_goes_to_the_queue_that_its_decorator_names() -> None:
+    class Task:
+        queue = "slow"
+
+    assert queues.route("app.tasks.any", (), {}, {}, task=Task) == {"queue": "slow"}
+    assert queues.route("celery.backend_cleanup", (), {}, {}) == {
+        "queue": "maintenance"
+    }
+    assert queues.route("unknown", (), {}, {}) is None
+
+
+def test_every_task_is_routed_to_a_queue_of_the_topology() -> None:
+    app.loader.import_default_modules()
+
+    for name, task in app.tasks.items():
+        options = {"queue": getattr(task, "queue", None)}
+        routed = app.amqp.router.route(options, name)["queue"]
+        assert routed.name in app.amqp.queues, name
+
+
+def test_unknown_queue_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(CommandError, match="'warp'.*critical, fast, io"):
+        call_command("worker", "warp")
+
+
+def test_worker_takes_its_arguments_from_the_topology() -> None:
+    arguments = " ".join(worker_arguments([queues.by_name("io")]))
+
+    assert "--queues io --hostname io@%h --pool prefork --concurrency 8" in arguments
+
+
+def test_documented_table_is_the_topology() -> None:
+    documented = (ROOT / "docs" / "queues.md").read_text()
+
+    assert markdown() in documented, "run: make docs"

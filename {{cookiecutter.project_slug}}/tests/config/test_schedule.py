@@ -1,0 +1,31 @@
+"""The schedule of periodic tasks."""
+
+import pytest
+
+from config.celery import app
+from config.schedule import SCHEDULE
+
+
+@pytest.mark.parametrize("name", SCHEDULE)
+def test_scheduled_task_exists(name: str) -> None:
+    app.loader.import_default_modules()
+
+    assert SCHEDULE[name]["task"] in app.tasks
+
+
+def test_every_periodic_task_is_scheduled() -> None:
+    app.loader.import_default_modules()
+
+    periodic = {name for name in app.tasks if name.startswith("app.tasks.periodic.")}
+
+    assert periodic == {entry["task"] for entry in SCHEDULE.values()}
+
+
+@pytest.mark.django_db(transaction=True)  # the scheduler closes connections
+def test_beat_writes_the_schedule_into_the_database() -> None:
+    from django_celery_beat.models import PeriodicTask
+    from django_celery_beat.schedulers import DatabaseScheduler
+
+    DatabaseScheduler(app=app).setup_schedule()
+
+    assert set(SCHEDULE) <= set(PeriodicTask.objects.values_list("name", flat=True))

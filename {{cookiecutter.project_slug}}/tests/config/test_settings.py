@@ -1,0 +1,52 @@
+"""Django's and Celery's settings."""
+
+from typing import Any
+
+import pytest
+from celery.app.defaults import DEFAULTS
+from django.conf import settings
+
+from config import settings as project_settings
+from config.env import BASE_DIR, Env
+from config.queues import QUEUES
+
+
+def celery_names(names: object) -> list[str]:
+    return sorted(name for name in dir(names) if name.startswith("CELERY_"))
+
+
+@pytest.mark.parametrize(
+    "name", [*celery_names(project_settings), *celery_names(Env.model_construct())]
+)
+def test_celery_really_reads_this_setting(name: str) -> None:
+    assert name.removeprefix("CELERY_").lower() in DEFAULTS
+
+
+def test_messages_are_json_only() -> None:
+    assert settings.CELERY_ACCEPT_CONTENT == ["json"]
+    assert settings.CELERY_TASK_SERIALIZER == "json"
+
+
+def test_message_is_not_redelivered_while_its_task_may_still_run() -> None:
+    options: dict[str, Any] = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+
+    assert options["visibility_timeout"] > max(queue.time_limit for queue in QUEUES)
+
+
+def test_sqlite_takes_the_write_lock_at_the_start_of_a_transaction() -> None:
+    database = project_settings._database
+    if "sqlite" in database["ENGINE"]:
+        assert database["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+        assert "journal_mode=WAL" in database["OPTIONS"]["init_command"]
+
+
+def test_nothing_but_the_settings_modules_reads_the_environment() -> None:
+    readers = [
+        path.relative_to(BASE_DIR).as_posix()
+        for folder in ("app", "config")
+        for path in (BASE_DIR / folder).rglob("*.py")
+        if "os.environ" in path.read_text() or "os.getenv" in path.read_text()
+    ]
+
+    # celery.py and wsgi.py only name the settings module, as Django's own templates do.
+    assert sorted(readers) == ["config/celery.py", "config/env.py", "config/wsgi.py"]

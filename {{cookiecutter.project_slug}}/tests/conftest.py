@@ -1,0 +1,32 @@
+"""Fixtures that every kind of test uses."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from app.tasks.utils import rate_limiting
+from config.env import env
+from tests.harness.receivers import Receiver, receiving
+
+
+@pytest.fixture(autouse=True)
+def _clean_slate() -> None:
+    """Forget what earlier tests left in the cache and in the rate limits."""
+    cache.clear()
+    rate_limiting._limiter.cache_clear()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A real HTTP server that receives webhooks."""
+    with receiving() as running:
+        yield running
+
+
+@pytest.fixture
+def api() -> Client:
+    """A client that sends the API's bearer token."""
+    token = env.API_TOKEN.get_secret_value()
+    return Client(headers={"Authorization": f"Bearer {token}"})

@@ -1,0 +1,1 @@
+"""Tests of real processes: worker, broker and database."""

@@ -1,0 +1,5 @@
+"""The fixtures of these tests: real servers, real workers."""
+
+from tests.harness.fixtures import broker, broker_server, running, wait_until, worker
+
+__all__ = ["broker", "broker_server", "running", "wait_until", "worker"]
