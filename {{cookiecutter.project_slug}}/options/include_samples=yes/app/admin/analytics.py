@@ -1,0 +1,14 @@
+"""Admin pages of the analytics domain."""
+
+from django.contrib import admin
+
+from app.models import MonthlyTotal
+
+
+@admin.register(MonthlyTotal)
+class MonthlyTotalAdmin(admin.ModelAdmin[MonthlyTotal]):
+    """Months, newest first."""
+
+    list_display = ("month", "reports", "passed", "failed", "errored", "skipped")
+    ordering = ("-month",)
+    readonly_fields = ("created_at",)

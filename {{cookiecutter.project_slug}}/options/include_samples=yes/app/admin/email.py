@@ -1,0 +1,53 @@
+"""Admin pages of the email domain."""
+
+from functools import partial
+
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from app.models import MailDelivery, Mailing
+from app.services import email
+from app.tasks.email_tasks import send_bulk
+
+
+@admin.register(Mailing)
+class MailingAdmin(admin.ModelAdmin[Mailing]):
+    """Mailings, newest first, with how far each is."""
+
+    list_display = ("subject", "key", "deliveries", "created_at", "finished_at")
+    search_fields = ("subject", "key")
+    ordering = ("-created_at",)
+    readonly_fields = ("key", "created_at", "finished_at")
+    actions = ("send_uncertain_again",)
+
+    def deliveries(self, mailing: Mailing) -> str:
+        """Return how many deliveries are in which state, such as `sent 8, failed 1`."""
+        states = email.counts(mailing.pk)
+        return ", ".join(f"{state} {count}" for state, count in states.items() if count)
+
+    @admin.action(
+        description="Send uncertain deliveries again (they may arrive twice)",
+        permissions=["change"],
+    )
+    def send_uncertain_again(
+        self, request: HttpRequest, queryset: QuerySet[Mailing]
+    ) -> None:
+        """Send to the recipients of whom nobody knows whether they got the message."""
+        with transaction.atomic():
+            for mailing in queryset:
+                email.send_uncertain_again(mailing.pk)
+                transaction.on_commit(partial(send_bulk.delay, mailing.pk))
+
+
+@admin.register(MailDelivery)
+class MailDeliveryAdmin(admin.ModelAdmin[MailDelivery]):
+    """Deliveries by state: `uncertain` is the one that wants a person's decision."""
+
+    list_display = ("recipient", "mailing", "state", "attempts", "settled_at")
+    list_filter = ("state",)
+    list_select_related = ("mailing",)
+    search_fields = ("recipient", "mailing__subject")
+    ordering = ("-pk",)
+    readonly_fields = ("mailing", "message_id", "attempts", "settled_at")

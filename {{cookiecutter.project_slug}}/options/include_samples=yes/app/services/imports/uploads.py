@@ -1,0 +1,83 @@
+"""Taking a report in: the same bytes are the same report, however often they are sent."""
+
+import hashlib
+import io
+from typing import IO
+from uuid import uuid4
+
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+
+from app.models import Report
+from app.services.errors import PermanentError
+from app.services.imports import junit, lifecycle
+from config.env import env
+
+BYTES_PER_MEGABYTE = 1_000_000
+
+
+class UploadTooLarge(PermanentError):
+    """The file is larger than `IMPORT_MAX_MEGABYTES`."""
+
+
+def max_bytes() -> int:
+    """Return the size that an upload may have."""
+    return env.IMPORT_MAX_MEGABYTES * BYTES_PER_MEGABYTE
+
+
+def store(stream: IO[bytes], name: str) -> Report:
+    """Keep a report, so that it can be imported.
+
+    The file is read in blocks, never as a whole. One that is already known is found by its
+    digest; if its import failed, it becomes pending again.
+
+    Args:
+        stream: the file, opened for reading bytes, seekable.
+        name: what people call it.
+
+    Returns:
+        The report; pending if it is to be imported, done if it already has been.
+
+    Raises:
+        UploadTooLarge: if it is larger than allowed.
+        InvalidReport: if its first element shows that it is no JUnit report.
+    """
+    size = stream.seek(0, io.SEEK_END)
+    if size > max_bytes():
+        raise UploadTooLarge(
+            f"{name} has {size:,} bytes; "
+            f"at most {env.IMPORT_MAX_MEGABYTES} MB are accepted"
+        )
+    stream.seek(0)
+    junit.check_root(stream)
+    digest = _digest(stream)
+    stream.seek(0)
+    path = default_storage.save(f"reports/{uuid4().hex}.xml", File(stream))
+    # Of several that insert at the same time, the unique digest lets one through.
+    Report.objects.bulk_create(
+        [
+            Report(
+                digest=digest,
+                name=name[:255],
+                upload=path,
+                size=size,
+                chunk_size=env.IMPORT_CHUNK_SIZE,
+            )
+        ],
+        ignore_conflicts=True,
+    )
+    report = Report.objects.get(digest=digest)
+    if report.upload.name != path:
+        default_storage.delete(path)
+    if report.state == Report.State.FAILED:
+        lifecycle.restart(report.pk)
+        report.refresh_from_db()
+    return report
+
+
+def _digest(stream: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    stream.seek(0)
+    while block := stream.read(junit.BLOCK_BYTES):
+        digest.update(block)
+    return digest.hexdigest()

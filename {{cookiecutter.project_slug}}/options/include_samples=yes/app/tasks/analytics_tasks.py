@@ -1,0 +1,42 @@
+"""Tasks of the analytics domain."""
+
+from celery import Task, shared_task
+from celery.exceptions import SoftTimeLimitExceeded
+
+from app.services import analytics
+from app.tasks.utils.error_handlers import is_last_attempt
+from app.tasks.utils.retry_policies import DATABASE
+
+
+@shared_task(
+    bind=True,
+    name="app.tasks.analytics_tasks.compute_overview",
+    queue="cpu",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=DATABASE.errors,
+    max_retries=DATABASE.max_retries,
+    retry_backoff=True,
+    retry_backoff_max=600,
+    retry_jitter=True,
+    soft_time_limit=540,
+    time_limit=600,
+)
+def compute_overview(self: Task[[int], str], days: int) -> str:
+    """Compute an overview and keep it in the cache.
+
+    Args:
+        days: length of the window that ends now.
+
+    Returns:
+        When it was computed, as ISO 8601.
+    """
+    try:
+        return analytics.compute(days)["computed_at"]
+    except SoftTimeLimitExceeded:
+        analytics.release(days)
+        raise
+    except DATABASE.errors:
+        if is_last_attempt(self):
+            analytics.release(days)
+        raise

@@ -1,0 +1,33 @@
+"""Tasks that run once a month."""
+
+from datetime import timedelta
+
+from celery import Task, shared_task
+from django.utils import timezone
+
+from app.services import analytics
+from app.tasks.utils.retry_policies import DATABASE
+
+
+@shared_task(
+    bind=True,
+    name="app.tasks.periodic.monthly_tasks.archive_last_month",
+    queue="maintenance",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=DATABASE.errors,
+    max_retries=DATABASE.max_retries,
+    retry_backoff=True,
+    retry_backoff_max=600,
+    retry_jitter=True,
+    soft_time_limit=540,
+    time_limit=600,
+)
+def archive_last_month(self: Task[[], str]) -> str:
+    """Keep the totals of last month; a second run changes nothing.
+
+    Returns:
+        The month, such as `2026-11`.
+    """
+    last_day = timezone.localdate().replace(day=1) - timedelta(days=1)
+    return str(analytics.archive_month(last_day))

@@ -1,0 +1,36 @@
+"""Tasks that run once a week."""
+
+from celery import Task, shared_task
+from django.utils import timezone
+
+from app.services import digest
+from app.tasks.email_tasks import send_bulk
+from app.tasks.utils.retry_policies import DATABASE
+
+
+@shared_task(
+    bind=True,
+    name="app.tasks.periodic.weekly_tasks.mail_digest",
+    queue="maintenance",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=DATABASE.errors,
+    max_retries=DATABASE.max_retries,
+    retry_backoff=True,
+    retry_backoff_max=600,
+    retry_jitter=True,
+    soft_time_limit=240,
+    time_limit=300,
+)
+def mail_digest(self: Task[[], int | None]) -> int | None:
+    """Mail last week's flaky tests; a second run in the same week mails nobody again.
+
+    Returns:
+        Primary key of the mailing; None if nobody is to get it.
+    """
+    mailing = digest.create(timezone.localdate())
+    if mailing is None:
+        return None
+    # Also when the mailing was there already: the message of its sending may be lost.
+    send_bulk.delay(mailing.pk)
+    return mailing.pk

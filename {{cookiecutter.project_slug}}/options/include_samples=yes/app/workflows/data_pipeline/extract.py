@@ -1,0 +1,32 @@
+"""The first stage: the file becomes chunks of cases."""
+
+from celery import Task, shared_task
+
+from app.services import imports
+from app.tasks.utils.retry_policies import DATABASE
+
+
+@shared_task(
+    bind=True,
+    name="app.workflows.data_pipeline.extract.extract_cases",
+    queue="cpu",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=DATABASE.errors,
+    max_retries=DATABASE.max_retries,
+    retry_backoff=True,
+    retry_backoff_max=600,
+    retry_jitter=True,
+    soft_time_limit=540,
+    time_limit=600,
+)
+def extract_cases(self: Task[[int], int], report_id: int) -> int:
+    """Read a report into chunks; the report counts the bytes that are read.
+
+    Args:
+        report_id: primary key of a `Report`.
+
+    Returns:
+        The number of chunks.
+    """
+    return imports.extract(report_id)

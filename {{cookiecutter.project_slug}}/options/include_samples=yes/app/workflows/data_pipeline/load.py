@@ -1,0 +1,33 @@
+"""The last stage, per chunk: cases become results."""
+
+from celery import Task, shared_task
+
+from app.services import imports
+from app.tasks.utils.retry_policies import DATABASE
+
+
+@shared_task(
+    bind=True,
+    name="app.workflows.data_pipeline.load.load_chunk",
+    queue="fast",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=DATABASE.errors,
+    max_retries=DATABASE.max_retries,
+    retry_backoff=True,
+    retry_backoff_max=600,
+    retry_jitter=True,
+    soft_time_limit=25,
+    time_limit=30,
+)
+def load_chunk(self: Task[[int, int], int], report_id: int, number: int) -> int:
+    """Write the cases of a chunk into the table of results.
+
+    Args:
+        report_id: primary key of a `Report`.
+        number: of the chunk in the report.
+
+    Returns:
+        How many cases this call brought in.
+    """
+    return imports.load(report_id, number)

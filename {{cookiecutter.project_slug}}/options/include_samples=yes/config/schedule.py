@@ -1,0 +1,38 @@
+"""When periodic work runs: one entry per task of `app/tasks/periodic`.
+
+Beat writes these into the database at its start (django-celery-beat), where the admin can
+pause them. `expires` is in seconds: a tick that waited longer than that is overtaken by
+the next one and dropped.
+"""
+
+from typing import Any
+
+from celery.schedules import crontab
+
+SCHEDULE: dict[str, dict[str, Any]] = {
+    "hourly: restart stalled imports": {
+        "task": "app.tasks.periodic.hourly_tasks.restart_stalled_imports",
+        "schedule": crontab(minute="5"),
+        "options": {"expires": 3_600},
+    },
+    "daily: prune webhook deliveries": {
+        "task": "app.tasks.periodic.daily_tasks.prune_webhook_deliveries",
+        "schedule": crontab(hour="3", minute="10"),
+        "options": {"expires": 43_200},
+    },
+    "daily: remove what is past its retention": {
+        "task": "app.tasks.periodic.daily_tasks.remove_expired",
+        "schedule": crontab(hour="3", minute="30"),
+        "options": {"expires": 43_200},
+    },
+    "weekly: mail the digest of flaky tests": {
+        "task": "app.tasks.periodic.weekly_tasks.mail_digest",
+        "schedule": crontab(day_of_week="mon", hour="6", minute="0"),
+        "options": {"expires": 259_200},
+    },
+    "monthly: archive the totals of last month": {
+        "task": "app.tasks.periodic.monthly_tasks.archive_last_month",
+        "schedule": crontab(day_of_month="1", hour="2", minute="0"),
+        "options": {"expires": 604_800},
+    },
+}
