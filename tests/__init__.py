@@ -1,0 +1,1 @@
+"""The template's own tests. Every bake runs the stock `cookiecutter` command."""

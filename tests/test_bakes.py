@@ -1,0 +1,239 @@
+"""Bakes of the options that exist: what is written, and that it looks handwritten."""
+
+import re
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hooks.pre_gen_project import DEPENDENCIES, is_slug
+from tests.baking import PROJECT, ROOT, Bake, bake, options
+
+COMBINATIONS = [
+    {"include_samples": "yes", "license": "MIT"},
+    {"include_samples": "no", "license": "MIT"},
+    {"include_samples": "yes", "license": "Apache-2.0", "time_zone": "Europe/Berlin"},
+    {"include_samples": "no", "license": "BSD-3-Clause", "project_name": "Parcel Desk"},
+    {"include_samples": "no", "license": "Proprietary", "author_name": "Zoë O'Brien"},
+]
+
+# What people are called and what they write, at its worst.
+NASTY = {
+    "project_name": 'Zoë\'s "Désk" \\n 😀 <b> & Co',
+    "project_slug": "nasty",
+    "description": 'It\'s "quoted" \'\'\' """ \\ back\\\\slash $HOME %s {0} {x} `id` 日本 😀',
+    "author_name": 'O\'Brien, "Zoë" \\ {x} # ; <z> $(id)',
+    "author_email": "o'brien+ci_1@mail.example.co.uk",
+}
+
+
+def named(combination: dict[str, str]) -> str:
+    return " ".join(combination.values())
+
+
+@pytest.fixture(params=COMBINATIONS, ids=named)
+def baked(request: pytest.FixtureRequest, tmp_path: Path) -> Bake:
+    return finished(bake(tmp_path, request.param | {"project_slug": "acme"}))
+
+
+def finished(run: Bake) -> Bake:
+    assert run.exit_status == 0, run.output
+    return run
+
+
+def files(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file()]
+
+
+# --- every combination
+
+
+def test_bake_looks_handwritten(baked: Bake) -> None:
+    for path in files(baked.root):
+        text, name = path.read_text(encoding="utf-8"), path.relative_to(baked.root)
+        if not text:
+            continue
+        assert text.endswith("\n") and not text.endswith("\n\n"), name
+        assert not text.startswith("\n"), name
+        # But "-- " begins a signature in a mail: RFC 3676, section 4.3.
+        assert not re.search(r"(?<!\n--)[ \t\r]$", text, re.MULTILINE), name
+        most = "\n" * (4 if path.suffix == ".py" else 3)
+        assert most not in text, f"{name}: too many blank lines"
+
+
+def test_bake_has_no_trace_of_the_template(baked: Bake) -> None:
+    assert not (baked.root / "options").exists()
+    assert not list(baked.root.rglob("__pycache__"))
+    for path in files(baked.root):
+        assert "cookiecutter" not in path.read_text(encoding="utf-8"), path
+
+
+def test_bake_keeps_its_contract(baked: Bake) -> None:
+    command = [sys.executable, "-B", "-m", "tools.contract"]
+
+    checked = subprocess.run(command, cwd=baked.root, capture_output=True, text=True)
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_bake_ends_with_the_next_three_commands(baked: Bake) -> None:
+    cd = f"cd {shlex.quote(str(baked.root))}"
+
+    assert baked.output.splitlines()[-3:] == [f"  {cd}", "  make install", "  make run"]
+
+
+# --- the options
+
+
+@pytest.mark.parametrize(
+    ("license", "first_words"),
+    [
+        ("MIT", "MIT License"),
+        ("Apache-2.0", "Apache License"),
+        ("BSD-3-Clause", "BSD 3-Clause License"),
+        ("Proprietary", "All rights reserved."),
+    ],
+)
+def test_license_is_the_chosen_one(
+    tmp_path: Path, license: str, first_words: str
+) -> None:
+    answers = {"license": license, "author_name": "Ada Lovelace"}
+
+    project = finished(bake(tmp_path, answers)).root
+
+    text = (project / "LICENSE").read_text()
+    assert first_words in " ".join(text.split()[:12])
+    assert f"{time.gmtime().tm_year}" in text and "Ada Lovelace" in text
+
+
+def test_every_overlay_belongs_to_a_choice() -> None:
+    chosen = {
+        f"{option}={choice}"
+        for option, choices in options().items()
+        if isinstance(choices, list)
+        for choice in choices
+    }
+
+    assert {folder.name for folder in (PROJECT / "options").iterdir()} <= chosen
+
+
+def test_samples_are_there_or_not_at_all(tmp_path: Path) -> None:
+    with_samples = bake(tmp_path, {"project_slug": "x1", "include_samples": "yes"}).root
+    without = bake(tmp_path, {"project_slug": "x2", "include_samples": "no"}).root
+
+    assert (with_samples / "app/tasks/import_tasks.py").exists()
+    assert not (without / "app/tasks/import_tasks.py").exists()
+    for path in files(without):
+        text = path.read_text(encoding="utf-8").lower()
+        assert "junit" not in text and "defusedxml" not in text, path
+
+
+# --- answers
+
+
+def test_nasty_answers_arrive_as_they_are(tmp_path: Path) -> None:
+    project = finished(bake(tmp_path, NASTY)).root
+
+    metadata = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+    assert metadata["description"] == NASTY["description"]
+    author = {"name": NASTY["author_name"], "email": NASTY["author_email"]}
+    assert metadata["authors"] == [author]
+    assert f"DEFAULT_FROM_EMAIL={author['email']}\n" in (project / ".env").read_text()
+    readme = (project / "README.md").read_text()
+    assert NASTY["project_name"] in readme and NASTY["description"] in readme
+    assert author["name"] in (project / "LICENSE").read_text()
+
+
+@pytest.mark.parametrize("option", ["project_name", "description", "author_name"])
+def test_quotes_break_neither_hook(tmp_path: Path, option: str) -> None:
+    value = "'''; import os; os.abort() #\"\"\"; 1/0 \\"
+
+    finished(bake(tmp_path, {option: value, "project_slug": "fine"}))
+
+
+# --- .env
+
+
+def test_env_is_private_ignored_by_git_and_different_in_every_bake(
+    tmp_path: Path,
+) -> None:
+    projects = [
+        finished(bake(tmp_path, {"project_slug": slug})).root for slug in ("x1", "x2")
+    ]
+
+    secrets = set()
+    for project in projects:
+        assert stat.S_IMODE((project / ".env").stat().st_mode) == 0o600
+        assert ".env" in (project / ".gitignore").read_text().split()
+        for name in ("SECRET_KEY", "API_TOKEN", "DATABASE_PASSWORD", "REDIS_PASSWORD"):
+            found = re.search(
+                rf"^{name}=(.{{32,}})$", (project / ".env").read_text(), re.M
+            )
+            assert found, name
+            secrets.add(found[1])
+    assert len(secrets) == 8
+
+
+def test_env_of_an_existing_project_survives_another_bake(tmp_path: Path) -> None:
+    project = finished(bake(tmp_path)).root
+    (project / ".env").write_text("SECRET_KEY=mine\n")
+
+    finished(bake(tmp_path, flags=("--no-input", "--overwrite-if-exists")))
+
+    assert (project / ".env").read_text() == "SECRET_KEY=mine\n"
+
+
+# --- the template
+
+
+def test_bake_needs_no_network(tmp_path: Path) -> None:
+    unshare = shutil.which("unshare")
+    isolated = [unshare or "unshare", "--user", "--map-root-user", "--net"]
+    if (
+        not unshare
+        or subprocess.run([*isolated, "true"], capture_output=True).returncode
+    ):
+        pytest.skip("this system cannot take the network away")
+
+    finished(bake(tmp_path, prefix=tuple(isolated)))
+
+
+def test_bake_takes_about_a_second(tmp_path: Path) -> None:
+    started = time.perf_counter()
+    finished(bake(tmp_path))
+
+    # With room for a machine that is busy with the other tests.
+    assert time.perf_counter() - started < 10
+
+
+def test_python_of_the_template_holds_no_jinja() -> None:
+    tag = re.compile("[{][{%#]")
+
+    for path in PROJECT.rglob("*.py"):
+        assert not tag.search(path.read_text(encoding="utf-8")), path
+
+
+def test_lock_files_name_no_package_index() -> None:
+    locks = [ROOT / "requirements.txt", *PROJECT.rglob("requirements*.txt")]
+
+    assert len(locks) == 5
+    for lock in locks:
+        text = lock.read_text()
+        assert "--hash=sha256:" in text and "://" not in text, lock
+
+
+def test_every_name_that_the_project_installs_is_refused_as_a_slug() -> None:
+    site = next((ROOT / ".cache" / "venv" / "lib").glob("python*/site-packages"))
+    installed = {
+        path.name.partition(".")[0]
+        for path in site.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+
+    assert {name for name in installed if is_slug(name)} - DEPENDENCIES == set()
