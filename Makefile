@@ -24,7 +24,8 @@ demo: install  ## Bake, install, start, import a report and stop; REPORT=path im
 	$(PYTHON) scripts/demo.py $(if $(REPORT),--report "$(REPORT)")
 
 bake: install  ## Bake into var/bake/; OPTIONS="include_samples=no" chooses
-	$(PYTHON) -m cookiecutter --no-input --overwrite-if-exists --output-dir var/bake . $(OPTIONS)
+	rm -rf var/bake
+	$(PYTHON) -m cookiecutter --no-input --output-dir var/bake . $(OPTIONS)
 
 lint: install  ## Check the template's own code: black, isort, mypy
 	$(PYTHON) -m black --check --quiet $(CODE)

@@ -7,6 +7,7 @@ folder when the exit status is not zero. It needs nothing but the standard libra
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -46,8 +47,11 @@ def run_tool(root: Path, name: str) -> None:
     Raises:
         SystemExit: if the tool failed; it has said why.
     """
-    # -B: a fresh project holds no __pycache__
-    if subprocess.run([sys.executable, "-B", "-m", name], cwd=root).returncode:
+    # -B, because a fresh project holds no __pycache__; PYTHONPATH, because -m does not look
+    # into the current folder where PYTHONSAFEPATH is set
+    command = [sys.executable, "-B", "-m", name]
+    env = os.environ | {"PYTHONPATH": str(root)}
+    if subprocess.run(command, cwd=root, env=env).returncode:
         sys.exit(f"{name} failed on the generated project: nothing of it is kept.")
 
 

@@ -15,15 +15,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
-from typing import NoReturn
+from typing import IO, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # Real tests that need no server, enough of them for a report worth importing.
-REPORTING_TESTS = "tests/app tests/config"
+REPORTING_TESTS = "tests/app/services"
 
 # `make run` prints these, see tools/dev of the generated project.
 READY = "Ready. "
@@ -33,6 +33,8 @@ STOP_SECONDS = 60
 POLL_SECONDS = 0.1
 
 LINES_SHOWN = 40
+
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # What the make that called us tells its own children is not for the service's make.
 FOREIGN = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "REPORT", "VIRTUAL_ENV")
@@ -51,8 +53,8 @@ def main(report: Path | None) -> int:
     Returns:
         The exit status.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    for number in INTERRUPTIONS:
+        signal.signal(number, _interrupt)
     scratch = Path(tempfile.mkdtemp(prefix="demo-"))
     try:
         _demonstrate(scratch, report)
@@ -122,18 +124,43 @@ def _step(title: str) -> Iterator[None]:
 
 
 def _run(command: list[str], *, cwd: Path, env: Mapping[str, str]) -> None:
-    done = subprocess.run(
+    with _started(command, cwd, env, subprocess.PIPE) as process:
+        output, _ = process.communicate()
+    if process.returncode:
+        _fail(f"`{' '.join(command)}` ended with {process.returncode}", output)
+
+
+@contextmanager
+def _started(
+    command: list[str],
+    cwd: Path,
+    env: Mapping[str, str],
+    output: int | IO[str],
+    errors: int | None = subprocess.STDOUT,
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a command that ends with the block, at the latest, and all its children too.
+
+    It has a session of its own, so that Ctrl-C is passed on by us: once, and in time.
+    """
+    process = subprocess.Popen(
         command,
         cwd=cwd,
         env=env,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stdout=output,
+        stderr=errors,
         text=True,
         errors="replace",
+        start_new_session=True,
     )
-    if done.returncode:
-        _fail(f"`{' '.join(command)}` ended with {done.returncode}", done.stdout)
+    try:
+        yield process
+    finally:
+        for number in INTERRUPTIONS:
+            signal.signal(number, signal.SIG_IGN)  # the end shall be complete
+        _stop(process)
+        for number in INTERRUPTIONS:
+            signal.signal(number, _interrupt)
 
 
 def _fail(what: str, output: str) -> NoReturn:
@@ -144,29 +171,18 @@ def _fail(what: str, output: str) -> NoReturn:
 @contextmanager
 def _service(service: Path, env: Mapping[str, str], log: Path) -> Iterator[None]:
     """Keep the service running; its end must be as orderly as its start."""
-    with log.open("w") as output:
-        # A session of its own: Ctrl-C here is passed on once, by us, and in time.
-        running = subprocess.Popen(
-            ["make", "run"],
-            cwd=service,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
+    with log.open("w") as output, ExitStack() as end:
+        running = end.enter_context(_started(["make", "run"], service, env, output))
         with _step("Starting web, workers, beat and a broker (make run)"):
             _wait_until_ready(running, log)
         yield
-    finally:
         with _step("Stopping everything"):
-            _stop(running)
+            end.close()
     if not log.read_text().rstrip().endswith(STOPPED):
         _fail("the service did not stop in good order", log.read_text())
 
 
-def _wait_until_ready(running: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(running: subprocess.Popen[str], log: Path) -> None:
     deadline = monotonic() + READY_SECONDS
     while READY not in log.read_text():
         if running.poll() is not None:
@@ -176,29 +192,27 @@ def _wait_until_ready(running: subprocess.Popen[bytes], log: Path) -> None:
         sleep(POLL_SECONDS)
 
 
-def _stop(running: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[str]) -> None:
     """Send what Ctrl-C sends, and make sure that it has worked."""
-    if running.poll() is None:
-        os.killpg(running.pid, signal.SIGINT)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
     try:
-        running.wait(STOP_SECONDS)
+        process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _import(service: Path, env: Mapping[str, str], report: Path) -> str:
     """Import with a live progress bar; returns the last line of the summary."""
     command = ["make", "import", f"REPORT={report.resolve()}"]
-    with subprocess.Popen(
-        command, cwd=service, env=env, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
+    with _started(command, service, env, subprocess.PIPE, errors=None) as process:
         last = ""
-        for line in process.stdout:
+        for line in process.stdout or ():
             if last:
                 print(last, flush=True)
             last = line.rstrip("\n")
+        process.wait()
     if process.returncode:
         raise DemoFailed(f"`make import` ended with {process.returncode}: {last}")
     return last

@@ -204,6 +204,10 @@ def test_bake_needs_no_network(tmp_path: Path) -> None:
     finished(bake(tmp_path, prefix=tuple(isolated)))
 
 
+def test_bake_works_where_python_ignores_the_current_folder(tmp_path: Path) -> None:
+    finished(bake(tmp_path, prefix=("env", "PYTHONSAFEPATH=1")))
+
+
 def test_bake_takes_about_a_second(tmp_path: Path) -> None:
     started = time.perf_counter()
     finished(bake(tmp_path))

@@ -1,7 +1,7 @@
 """Webhook deliveries over HTTP."""
 
 import json
-from functools import partial
+from uuid import UUID
 
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse
@@ -12,22 +12,30 @@ from app.api.auth import token_required
 from app.models import WebhookDelivery
 from app.services import notification
 from app.tasks.notification_tasks import deliver_webhook
+from app.tasks.utils.enqueueing import enqueue_after_commit
 
 
 @token_required
 @require_POST
 def create(request: HttpRequest) -> JsonResponse:
-    """Accept `{"url": …, "event": …, "payload": {…}}` and deliver it in the background."""
+    """Accept `{"url": …, "event": …, "payload": {…}}` and deliver it in the background.
+
+    A client that repeats a request with the same `Idempotency-Key` header, a UUID, gets the
+    first delivery again.
+    """
     try:
         body = json.loads(request.body)
         url, event, payload = body["url"], body["event"], body.get("payload", {})
+        sent_key = request.headers.get("Idempotency-Key")
+        key = UUID(sent_key) if sent_key else None
     except (ValueError, KeyError, TypeError, AttributeError):
-        return JsonResponse({"error": "expected JSON with url and event"}, status=400)
+        message = "expected JSON with url and event, and a UUID as Idempotency-Key"
+        return JsonResponse({"error": message}, status=400)
     try:
         with transaction.atomic():
-            delivery = notification.create(str(url), str(event), payload)
-            # After the commit, else the worker may look for a row that is not there yet.
-            transaction.on_commit(partial(deliver_webhook.delay, delivery.pk))
+            delivery = notification.create(str(url), str(event), payload, key=key)
+            if delivery.state == WebhookDelivery.State.PENDING:
+                enqueue_after_commit(deliver_webhook, delivery.pk)
     except notification.InvalidWebhook as error:
         return JsonResponse({"error": str(error)}, status=400)
     return JsonResponse(_describe(delivery), status=202)

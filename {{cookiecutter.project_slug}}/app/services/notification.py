@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID, uuid4
 
 import requests
 from django.db.models import F
@@ -29,16 +30,20 @@ class WebhookUnavailable(TransientError):
     """The receiver did not answer, or answered that it is not well (5xx, 429)."""
 
 
-def create(url: str, event: str, payload: dict[str, Any]) -> WebhookDelivery:
+def create(
+    url: str, event: str, payload: dict[str, Any], *, key: UUID | None = None
+) -> WebhookDelivery:
     """Record an event that is to be delivered.
 
     Args:
         url: where to; `http` or `https` with a host.
         event: what happened, such as `report.imported`.
         payload: the details, as JSON.
+        key: makes the call repeatable: a second one with the same key returns the first
+            delivery, whatever its other arguments. The receiver gets it, too.
 
     Returns:
-        The pending delivery.
+        The delivery; pending if it is new.
 
     Raises:
         InvalidWebhook: naming the wrong field and what is accepted.
@@ -48,7 +53,11 @@ def create(url: str, event: str, payload: dict[str, Any]) -> WebhookDelivery:
         raise InvalidWebhook(f"url {url!r}: expected http(s)://host/path")
     if not event or len(event) > 100:
         raise InvalidWebhook(f"event {event!r}: expected 1 to 100 characters")
-    return WebhookDelivery.objects.create(url=url, event=event, payload=payload)
+    delivery, _ = WebhookDelivery.objects.get_or_create(
+        idempotency_key=key or uuid4(),
+        defaults={"url": url, "event": event, "payload": payload},
+    )
+    return delivery
 
 
 def receiver(delivery_id: int) -> str:

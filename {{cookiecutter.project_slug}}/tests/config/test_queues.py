@@ -80,4 +80,4 @@ def test_worker_takes_its_arguments_from_the_topology() -> None:
 def test_documented_table_is_the_topology() -> None:
     documented = (ROOT / "docs" / "queues.md").read_text()
 
-    assert markdown() in documented, "run: make docs"
+    assert markdown() in documented, "copy from `manage.py queues --format md`"

@@ -134,14 +134,15 @@ def test_killed_runner_leaves_no_process(run: Run) -> None:
 def test_file_left_by_a_killed_run_is_not_believed(folder: Path) -> None:
     told = folder / "var" / "embedded.env"
     told.parent.mkdir()
-    told.write_text("REDIS_URL=redis://127.0.0.1:1\n")
+    stale = f"REDIS_URL=redis://127.0.0.1:{free_port()}\n"
+    told.write_text(stale)
     run = Run(folder)
 
     run.wait_for_line("migrate", READY_SECONDS)
     address = told.read_text()
     run.stop(STOP_SECONDS)
 
-    assert address != "REDIS_URL=redis://127.0.0.1:1\n"
+    assert address != stale
     assert run.returncode == 0, run.tail()
 
 

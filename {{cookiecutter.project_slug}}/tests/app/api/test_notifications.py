@@ -2,9 +2,11 @@
 
 import pytest
 from django.test import Client
+from kombu.exceptions import OperationalError
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from app.models import WebhookDelivery
+from app.tasks.notification_tasks import deliver_webhook
 from tests.factories.notification import WebhookDeliveryFactory
 
 pytestmark = pytest.mark.django_db
@@ -35,6 +37,48 @@ def test_accepted_event_is_enqueued_only_after_the_commit(
     assert response.status_code == 202
     assert response.json()["state"] == "pending"
     assert len(callbacks) == 1
+
+
+def test_repeated_request_with_its_key_gets_the_first_delivery(api: Client) -> None:
+    key = {"Idempotency-Key": "6f3c2f7e-7d6c-4b58-9d57-1f6a0c1f2b3d"}
+
+    first, second = (
+        api.post(
+            "/api/notifications", BODY, content_type="application/json", headers=key
+        )
+        for _ in range(2)
+    )
+
+    assert first.json()["id"] == second.json()["id"]
+    assert str(WebhookDelivery.objects.get().idempotency_key) == key["Idempotency-Key"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_broker_that_is_down_is_answered_503_and_the_delivery_is_kept(
+    api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(deliver_webhook, "apply_async", refuse)
+
+    response = api.post("/api/notifications", BODY, content_type="application/json")
+
+    assert response.status_code == 503
+    assert response["Retry-After"] == "30"
+    assert WebhookDelivery.objects.get().state == "pending"
+
+
+def test_key_that_is_no_uuid_is_refused(api: Client) -> None:
+    response = api.post(
+        "/api/notifications",
+        BODY,
+        content_type="application/json",
+        headers={"Idempotency-Key": "first"},
+    )
+
+    assert response.status_code == 400
+    assert "UUID" in response.json()["error"]
 
 
 @pytest.mark.parametrize(

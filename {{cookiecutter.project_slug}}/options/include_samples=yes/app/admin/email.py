@@ -1,7 +1,5 @@
 """Admin pages of the email domain."""
 
-from functools import partial
-
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import QuerySet
@@ -10,6 +8,7 @@ from django.http import HttpRequest
 from app.models import MailDelivery, Mailing
 from app.services import email
 from app.tasks.email_tasks import send_bulk
+from app.tasks.utils.enqueueing import enqueue_after_commit
 
 
 @admin.register(Mailing)
@@ -38,7 +37,7 @@ class MailingAdmin(admin.ModelAdmin[Mailing]):
         with transaction.atomic():
             for mailing in queryset:
                 email.send_uncertain_again(mailing.pk)
-                transaction.on_commit(partial(send_bulk.delay, mailing.pk))
+                enqueue_after_commit(send_bulk, mailing.pk)
 
 
 @admin.register(MailDelivery)

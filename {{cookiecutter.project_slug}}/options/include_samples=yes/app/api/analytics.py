@@ -24,7 +24,8 @@ def overview(request: HttpRequest) -> JsonResponse:
         return JsonResponse(result)
     if analytics.reserve(days):
         try:
-            compute_overview.delay(days)
+            # Nobody waits for the result, see app/tasks/utils/enqueueing.py.
+            compute_overview.apply_async((days,), ignore_result=True)
         except Exception:
             # Nobody computes it: without this, all would wait for the lock to expire.
             analytics.release(days)

@@ -1,7 +1,6 @@
 """Exports over HTTP."""
 
 import json
-from functools import partial
 
 from django.db import transaction
 from django.http import FileResponse, HttpRequest, HttpResponseBase, JsonResponse
@@ -12,6 +11,7 @@ from app.api.auth import token_required
 from app.models import Export
 from app.services import export as exports
 from app.tasks.export_tasks import write_export
+from app.tasks.utils.enqueueing import enqueue_after_commit
 
 
 @token_required
@@ -30,7 +30,7 @@ def create(request: HttpRequest) -> JsonResponse:
         with transaction.atomic():
             export = exports.request(report_id, outcome)
             if export.state == Export.State.PENDING:
-                transaction.on_commit(partial(write_export.delay, export.pk))
+                enqueue_after_commit(write_export, export.pk)
     except exports.InvalidExport as error:
         return JsonResponse({"error": str(error)}, status=400)
     return JsonResponse(_describe(export), status=202)

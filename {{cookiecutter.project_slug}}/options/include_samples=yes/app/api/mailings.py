@@ -1,7 +1,6 @@
 """Mailings over HTTP."""
 
 import json
-from functools import partial
 
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse
@@ -12,6 +11,7 @@ from app.api.auth import token_required
 from app.models import Mailing
 from app.services import email
 from app.tasks.email_tasks import send_bulk
+from app.tasks.utils.enqueueing import enqueue_after_commit
 
 
 @token_required
@@ -36,7 +36,7 @@ def create(request: HttpRequest) -> JsonResponse:
     try:
         with transaction.atomic():
             mailing = email.create(subject, text, recipients, key=key)
-            transaction.on_commit(partial(send_bulk.delay, mailing.pk))
+            enqueue_after_commit(send_bulk, mailing.pk)
     except email.InvalidMailing as error:
         return JsonResponse({"error": str(error)}, status=400)
     return JsonResponse(_describe(mailing), status=202)

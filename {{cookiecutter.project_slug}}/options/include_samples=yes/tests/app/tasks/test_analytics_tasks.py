@@ -9,6 +9,7 @@ from pytest import MonkeyPatch
 from app.models import CaseResult
 from app.services import analytics
 from app.tasks.analytics_tasks import compute_overview
+from tests.harness.retries import delays
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +49,14 @@ def test_retry_computes_when_the_database_is_well_again(
     fail_with(OperationalError("away"), monkeypatch, times=2)
 
     assert compute_overview.apply(args=(30,)).state == "SUCCESS"
+
+
+def test_retry_waits_longer_after_every_attempt(monkeypatch: MonkeyPatch) -> None:
+    fail_with(OperationalError("away"), monkeypatch)
+
+    waited = delays(compute_overview, 30, monkeypatch=monkeypatch)
+
+    assert waited == [1, 2, 4, 8]
 
 
 @pytest.mark.parametrize("error", [OperationalError("away"), SoftTimeLimitExceeded()])

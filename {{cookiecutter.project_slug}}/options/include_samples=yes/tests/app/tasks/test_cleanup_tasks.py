@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import OperationalError
+from celery import Task
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -13,6 +13,7 @@ from app.tasks.cleanup_tasks import remove_exports, remove_mailings, remove_repo
 from tests.factories.email import MailDeliveryFactory
 from tests.factories.export import ExportFactory
 from tests.factories.imports import ReportFactory
+from tests.harness.retries import delays, locked, locked_once
 
 pytestmark = pytest.mark.django_db
 
@@ -42,18 +43,20 @@ def test_remove_mailings_returns_how_many_and_a_second_run_none() -> None:
     assert [remove_mailings.apply().get() for _ in range(2)] == [1, 0]
 
 
-def test_retry_goes_on_when_the_database_is_well_again(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("task", [remove_reports, remove_exports, remove_mailings])
+def test_retry_while_the_database_is_away(
+    task: Task[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failures = iter([OperationalError("locked"), OperationalError("locked")])
-    remove = cleanup.remove_exports
+    name = task.name.rpartition(".")[2]
+    monkeypatch.setattr(cleanup, name, locked_once(getattr(cleanup, name)))
 
-    def failing() -> int:
-        for failure in failures:
-            raise failure
-        return remove()
+    assert task.apply().get() == 0
 
-    monkeypatch.setattr(cleanup, "remove_exports", failing)
-    ExportFactory.create(finished_at=LONG_AGO)
 
-    assert remove_exports.apply().get() == 1
+@pytest.mark.parametrize("task", [remove_reports, remove_exports, remove_mailings])
+def test_retry_waits_longer_after_every_attempt(
+    task: Task[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleanup, task.name.rpartition(".")[2], locked)
+
+    assert delays(task, monkeypatch=monkeypatch) == [1, 2, 4, 8]

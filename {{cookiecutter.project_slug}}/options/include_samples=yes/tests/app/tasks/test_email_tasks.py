@@ -1,7 +1,7 @@
 """The tasks of the email domain, run in this process."""
 
 import pytest
-from celery.exceptions import Retry, SoftTimeLimitExceeded
+from celery.exceptions import SoftTimeLimitExceeded
 from django.core.mail import EmailMessage
 from pytest import MonkeyPatch
 
@@ -11,6 +11,7 @@ from app.services.smtp import MailConnection, MailServerUnavailable, Verdict
 from app.tasks.email_tasks import send_bulk
 from tests.factories.email import MailDeliveryFactory, MailingFactory
 from tests.harness.mail_servers import MailServer
+from tests.harness.retries import delays
 
 pytestmark = pytest.mark.django_db
 
@@ -49,18 +50,10 @@ def test_retry_waits_longer_after_every_attempt(
 ) -> None:
     delivery = MailDeliveryFactory.create()
     mail_server.recipient_answers[delivery.recipient] = "450 try again later"
-    monkeypatch.setattr("random.randrange", lambda limit: limit - 1)  # jitter's longest
-    delays = []
 
-    def record(**options: float) -> Retry:
-        delays.append(options["countdown"])
-        return Retry()
+    waited = delays(send_bulk, delivery.mailing_id, monkeypatch=monkeypatch)
 
-    monkeypatch.setattr(send_bulk, "retry", record)
-    for attempt in range(4):
-        send_bulk.apply(args=(delivery.mailing_id,), retries=attempt)
-
-    assert delays == [1, 2, 4, 8]
+    assert waited == [1, 2, 4, 8]
 
 
 def test_failure_of_the_last_attempt_is_recorded(mail_server: MailServer) -> None:

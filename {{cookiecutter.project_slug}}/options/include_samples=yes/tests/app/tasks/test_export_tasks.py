@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from celery.exceptions import Retry, SoftTimeLimitExceeded
+from celery.exceptions import SoftTimeLimitExceeded
 from django.core.files.storage import default_storage
 from pytest import MonkeyPatch
 from pytest_django import Settings
@@ -13,6 +13,7 @@ from app.models import Export
 from app.tasks.export_tasks import write_export
 from tests.factories.export import ExportFactory
 from tests.factories.imports import CaseResultFactory
+from tests.harness.retries import delays
 
 pytestmark = pytest.mark.django_db
 
@@ -55,18 +56,10 @@ def test_retry_writes_the_file_when_the_storage_is_well_again(
 def test_retry_waits_longer_after_every_attempt(monkeypatch: MonkeyPatch) -> None:
     export = ExportFactory.create()
     fail_with(OSError("away"), monkeypatch)
-    monkeypatch.setattr("random.randrange", lambda limit: limit - 1)  # jitter's longest
-    delays = []
 
-    def record(**options: float) -> Retry:
-        delays.append(options["countdown"])
-        return Retry()
+    waited = delays(write_export, export.pk, monkeypatch=monkeypatch)
 
-    monkeypatch.setattr(write_export, "retry", record)
-    for attempt in range(4):
-        write_export.apply(args=(export.pk,), retries=attempt)
-
-    assert delays == [1, 2, 4, 8]
+    assert waited == [1, 2, 4, 8]
 
 
 def test_failure_of_the_last_attempt_is_recorded(monkeypatch: MonkeyPatch) -> None:

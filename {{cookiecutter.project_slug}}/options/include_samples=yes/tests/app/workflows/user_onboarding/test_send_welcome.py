@@ -7,6 +7,7 @@ from app.services import onboarding
 from app.workflows.user_onboarding.send_welcome import send_welcome
 from tests.factories.onboarding import UserFactory
 from tests.harness.mail_servers import MailServer
+from tests.harness.retries import delays
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +28,16 @@ def test_retry_welcomes_when_the_server_is_well_again(
 
     assert counts["sent"] == 1
     assert len(mail_server.received) == 1
+
+
+def test_retry_waits_longer_after_every_attempt(
+    mail_server: MailServer, user_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail_server.sender_answers = ["451 busy"] * 4
+
+    waited = delays(send_welcome, user_id, monkeypatch=monkeypatch)
+
+    assert waited == [1, 2, 4, 8]
 
 
 def test_failure_of_the_last_attempt_is_recorded(

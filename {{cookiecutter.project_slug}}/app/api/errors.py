@@ -1,0 +1,39 @@
+"""What the API answers when it cannot do its part."""
+
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as CacheUnavailable
+
+RETRY_AFTER_SECONDS = 30
+
+log = structlog.stdlib.get_logger("web")
+
+
+class BrokerDownMiddleware:
+    """Answer 503 when a task could not be enqueued, or the cache not be asked.
+
+    What the request stored is committed by then. A client that repeats it with the same
+    `Idempotency-Key` gets the stored object, and the task is enqueued.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(
+        self, request: HttpRequest, exception: Exception
+    ) -> JsonResponse | None:
+        """Turn such an error into an answer; any other error is not ours."""
+        if not isinstance(exception, OperationalError | CacheUnavailable):
+            return None
+        log.error("broker or cache is down", path=request.path, error=str(exception))
+        return JsonResponse(
+            {"error": "background work is not available; repeat the request later"},
+            status=503,
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        )
