@@ -50,7 +50,7 @@ DEPENDENCIES = frozenset("""
     certifi charset_normalizer click click_didyoumean click_plugins click_repl colorama
     coverage cpuinfo cron_descriptor cronlog crontab crontabs dateutil defusedxml
     deprecated dj_database_url django django_celery_beat django_stubs_ext dotenv execnet
-    factory faker fakeredis grimp gunicorn honcho idna importlinter iniconfig isort kombu
+    factory faker fakeredis grimp gunicorn idna importlinter iniconfig isort kombu
     librt limits lupa markdown_it mdurl mypy mypy_django_plugin mypy_extensions mypyc
     packaging pathspec pip platformdirs pluggy prompt_toolkit psycopg psycopg_binary py
     pydantic pydantic_core pydantic_settings pygments pytest pytest_benchmark pytest_cov

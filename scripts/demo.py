@@ -7,7 +7,6 @@ DATABASE_URL and REDIS_URL in the environment, the service uses those servers.
 
 import argparse
 import os
-import re
 import shutil
 import signal
 import socket
@@ -104,13 +103,6 @@ def _environment(service: Path) -> dict[str, str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         env["WEB_PORT"] = str(probe.getsockname()[1])
-    if env.get("REDIS_URL"):
-        # The password that the bake has made up is not the one of a server that exists.
-        settings = service / ".env"
-        text = re.sub(
-            "^REDIS_PASSWORD=.*", "REDIS_PASSWORD=", settings.read_text(), flags=re.M
-        )
-        settings.write_text(text)
     return env
 
 

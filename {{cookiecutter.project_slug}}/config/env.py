@@ -109,7 +109,7 @@ class Env(AppEnv):
 
     # --- Redis: broker in database 0, results in 1, cache and rate limits in 2
     REDIS_URL: str = NO_BROKER_URL
-    REDIS_PASSWORD: SecretStr | None = None
+    REDIS_PASSWORD: SecretStr | None = None  # of the server that we start ourselves
     REDIS_TIMEOUT_SECONDS: PositiveFloat = 5.0
 
     # --- Celery

@@ -3,16 +3,21 @@
 https://docs.gunicorn.org/en/stable/settings.html
 """
 
+from pathlib import Path
+
 from config.env import env
 
-bind = f"{env.WEB_BIND}:{env.WEB_PORT}"
+_host = f"[{env.WEB_BIND}]" if ":" in env.WEB_BIND else env.WEB_BIND
+_memory = Path("/dev/shm")
+
+bind = f"{_host}:{env.WEB_PORT}"
 workers = env.WEB_WORKERS
 worker_class = "gthread"
 threads = 4
 # Heartbeat files in memory, because a slow disk makes healthy workers look dead:
 # https://docs.gunicorn.org/en/stable/faq.html#how-do-i-avoid-gunicorn-excessively-blocking-in-os-fchmod
-worker_tmp_dir = "/dev/shm"
+worker_tmp_dir = str(_memory) if _memory.is_dir() else None
 graceful_timeout = 30
-# Nobody controls a container from inside.
+# Nobody controls the server but who started it.
 control_socket_disable = True
 reload = env.DEBUG

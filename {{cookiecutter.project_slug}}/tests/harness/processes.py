@@ -71,7 +71,6 @@ def environment(broker_url: str) -> dict[str, str]:
         "DATABASE_URL": database_url(),
         "DATABASE_PASSWORD": str(connection.settings_dict["PASSWORD"] or ""),
         "REDIS_URL": broker_url,
-        "REDIS_PASSWORD": "",
         "MEDIA_ROOT": str(settings.MEDIA_ROOT),
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "INFO",

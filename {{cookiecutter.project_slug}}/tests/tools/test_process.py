@@ -81,8 +81,10 @@ def test_process_does_not_outlive_an_owner_that_is_killed() -> None:
 import os, sys, time
 from pathlib import Path
 from tools.dev.process import Process
-sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
-print("child", Process("sleeper", sleeper, cwd=Path.cwd(), env=os.environ).pid, flush=True)
+sleeper = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
+child = Process("sleeper", sleeper, cwd=Path.cwd(), env=os.environ)
+child.wait_for_line("up", timeout=20)
+print("child", child.pid, flush=True)
 time.sleep(600)
 """
     with python(owner) as process:

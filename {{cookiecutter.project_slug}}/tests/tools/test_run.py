@@ -44,6 +44,8 @@ class Run(Process):
             "WEB_WORKERS": "1",
             "WORKER_CONCURRENCY": ",".join(f"{queue.name}=1" for queue in QUEUES),
             "REDIS_PASSWORD": "a password",
+            # What a killed run leaves behind goes away with the folder.
+            "TMPDIR": str(folder),
             "LOG_LEVEL": "INFO",
         }
         name, _, value = self.mark.partition("=")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import redis
 
@@ -46,7 +46,7 @@ class Broker:
     """A broker that answers.
 
     Attributes:
-        url: `redis://host:port`, without the password.
+        url: `redis://host:port`, with the password if there is one.
         kind: `REDIS_URL`, the name of the server program, or `fakeredis`.
         warning: what one has to know about this kind; empty if nothing.
         process: of a broker of our own.
@@ -72,21 +72,22 @@ def broker(url: str = "", password: str = "") -> Iterator[Broker]:
 
     Args:
         url: of a Redis that runs already; empty to start one.
-        password: for either; empty for none.
+        password: for the one that is started; empty for none.
 
     Raises:
         BrokerUnavailable: if it does not answer.
     """
     if url:
-        _ping(url, password)
+        _ping(url)
         yield Broker(url, kind="REDIS_URL")
         return
     server = find_server()
     with tempfile.TemporaryDirectory(prefix="broker-") as folder:
         process, port = _start(server, folder, password)
         try:
-            found = f"redis://{HOST}:{port}"
-            _ping(found, password)
+            login = f":{quote(password, safe='')}@" if password else ""
+            found = f"redis://{login}{HOST}:{port}"
+            _ping(found)
             yield Broker(
                 found,
                 kind=server.kind,
@@ -175,21 +176,17 @@ def _launch(server: Server, port: int, folder: str, password: str) -> Process:
     return Process(server.kind, command, cwd=ROOT, env=os.environ, stdin=stdin)
 
 
-def _ping(url: str, password: str) -> None:
-    given = {} if urlsplit(url).password or not password else {"password": password}
+def _ping(url: str) -> None:
     try:
         with redis.Redis.from_url(
-            url,
-            socket_connect_timeout=START_SECONDS,
-            socket_timeout=START_SECONDS,
-            **given,
+            url, socket_connect_timeout=START_SECONDS, socket_timeout=START_SECONDS
         ) as client:
             client.ping()
     except redis.RedisError as error:
         address = urlsplit(url)
         where = f"{address.hostname}:{address.port or 6379}"
         hint = (
-            " Is REDIS_PASSWORD in .env that of another server?"
+            " Its password belongs into REDIS_URL: redis://:password@host:port"
             if isinstance(error, redis.AuthenticationError)
             else ""
         )

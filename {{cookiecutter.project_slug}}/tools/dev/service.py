@@ -116,13 +116,9 @@ def _prepare(supervisor: Supervisor, env: Env) -> None:
 
 def commands(env: Env) -> dict[str, list[str]]:
     """Return the processes of the service: command by name."""
-    host = f"[{env.WEB_BIND}]" if ":" in env.WEB_BIND else env.WEB_BIND
     web = [
-        *(sys.executable, "-m", "gunicorn", "config.wsgi"),
-        *("--bind", f"{host}:{env.WEB_PORT}"),
-        *("--workers", str(env.WEB_WORKERS)),
-        "--no-control-socket",
-        *(["--reload"] if env.DEBUG else []),
+        *(sys.executable, "-m", "gunicorn"),
+        *("--config", "python:config.gunicorn", "config.wsgi"),
     ]
     workers = {
         queue.name: [sys.executable, "manage.py", "worker", queue.name]
