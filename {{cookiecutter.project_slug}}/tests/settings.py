@@ -21,8 +21,8 @@ os.environ |= {
     "LOG_LEVEL": "WARNING",
 }
 
-from config.settings import *  # noqa: E402, F403
-from config.settings import DATABASES  # noqa: E402
+from config.settings import *
+from config.settings import DATABASES
 
 # A file, not memory: integration tests share the database with a real worker process.
 DATABASES["default"]["TEST"] = {"NAME": f"{SCRATCH}/test.sqlite3"}

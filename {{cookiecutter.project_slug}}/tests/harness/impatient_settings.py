@@ -6,7 +6,7 @@ run twice. kombu looks for messages to deliver again every
 https://docs.celeryq.dev/projects/kombu/en/stable/reference/kombu.transport.redis.html
 """
 
-from config.settings import *  # noqa: F403
+from config.settings import *
 from config.settings import CELERY_BROKER_TRANSPORT_OPTIONS as SERVICE_OPTIONS
 
 VISIBILITY_TIMEOUT_SECONDS = 5

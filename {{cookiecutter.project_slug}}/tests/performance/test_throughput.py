@@ -37,10 +37,7 @@ def report(benchmark: BenchmarkFixture) -> None:
 
 
 def test_enqueue_rate(benchmark: BenchmarkFixture, broker: Broker) -> None:
-    # pytest-benchmark leaves this method without types.
-    benchmark.pedantic(  # type: ignore[no-untyped-call]
-        enqueue, rounds=ROUNDS, warmup_rounds=1
-    )
+    benchmark.pedantic(enqueue, rounds=ROUNDS, warmup_rounds=1)
 
     report(benchmark)
 
@@ -60,8 +57,6 @@ def test_drain_rate(
         enqueue()
         wait_until(drained, timeout=TASKS / LEAST_PER_SECOND)
 
-    benchmark.pedantic(  # type: ignore[no-untyped-call]
-        enqueue_and_drain, rounds=ROUNDS, warmup_rounds=1
-    )
+    benchmark.pedantic(enqueue_and_drain, rounds=ROUNDS, warmup_rounds=1)
 
     report(benchmark)

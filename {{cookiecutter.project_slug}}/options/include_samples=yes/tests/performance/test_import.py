@@ -37,10 +37,7 @@ def test_parse_rate(benchmark: BenchmarkFixture) -> None:
     def parse() -> int:
         return sum(1 for _ in junit.read_cases(BytesIO(content)))
 
-    # pytest-benchmark leaves this method without types.
-    parsed = benchmark.pedantic(  # type: ignore[no-untyped-call]
-        parse, rounds=ROUNDS, warmup_rounds=1
-    )
+    parsed = benchmark.pedantic(parse, rounds=ROUNDS, warmup_rounds=1)
 
     assert parsed == PARSED_CASES
     check_rate(benchmark, PARSED_CASES, LEAST_PARSED_PER_SECOND)
@@ -62,8 +59,6 @@ def test_import_rate(
         orchestrator.start(report.pk)
         wait_until(done, timeout=IMPORTED_CASES / LEAST_IMPORTED_PER_SECOND)
 
-    benchmark.pedantic(  # type: ignore[no-untyped-call]
-        import_one, rounds=ROUNDS, warmup_rounds=1
-    )
+    benchmark.pedantic(import_one, rounds=ROUNDS, warmup_rounds=1)
 
     check_rate(benchmark, IMPORTED_CASES, LEAST_IMPORTED_PER_SECOND)

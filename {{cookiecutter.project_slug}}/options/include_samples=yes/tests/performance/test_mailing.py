@@ -28,10 +28,7 @@ def test_mail_rate(benchmark: BenchmarkFixture, settings: Settings) -> None:
         settings.EMAIL_HOST = "127.0.0.1"
         settings.EMAIL_PORT = mail.port
         settings.EMAIL_USE_TLS = False
-        # pytest-benchmark leaves this method without types.
-        benchmark.pedantic(  # type: ignore[no-untyped-call]
-            email.send, setup=write, rounds=ROUNDS
-        )
+        benchmark.pedantic(email.send, setup=write, rounds=ROUNDS)
 
     assert benchmark.stats is not None
     rate = MESSAGES / benchmark.stats.stats.median
