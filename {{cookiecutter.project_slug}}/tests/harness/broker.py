@@ -12,6 +12,9 @@ from config.celery import app
 # Redis databases as `config/settings.py` uses them.
 BROKER_DATABASE, RESULT_DATABASE, CACHE_DATABASE = 0, 1, 2
 
+# Each is asked for a second; a busy worker may need longer than one to answer.
+QUESTIONS = 15
+
 
 @contextmanager
 def publishing_to(url: str) -> Iterator[None]:
@@ -53,12 +56,13 @@ def active_process(task_id: str) -> int:
     """Return the id of the pool process that runs a task now.
 
     Raises:
-        LookupError: if no worker runs it.
+        LookupError: if no worker says that it runs the task, however often it is asked.
     """
-    for tasks in (app.control.inspect().active() or {}).values():
-        for task in tasks:
-            if task["id"] == task_id:
-                return int(task["worker_pid"])
+    for _ in range(QUESTIONS):
+        for tasks in (app.control.inspect().active() or {}).values():
+            for task in tasks:
+                if task["id"] == task_id:
+                    return int(task["worker_pid"])
     raise LookupError(f"no worker runs task {task_id}")
 
 

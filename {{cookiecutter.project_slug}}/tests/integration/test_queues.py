@@ -7,7 +7,7 @@ from app.tasks.periodic.daily_tasks import prune_webhook_deliveries
 from config.celery import app
 from config.queues import QUEUES
 from tests.harness.broker import waiting
-from tests.harness.fixtures import StartWorker
+from tests.harness.fixtures import StartWorker, WaitUntil
 from tools.dev.broker import Broker
 
 pytestmark = pytest.mark.integration
@@ -20,7 +20,9 @@ def test_undeclared_queue_is_an_error_and_not_a_new_queue(broker: Broker) -> Non
     assert waiting(broker.url, "urgent") == 0
 
 
-def test_every_worker_serves_its_own_queue_alone(worker: StartWorker) -> None:
+def test_every_worker_serves_its_own_queue_alone(
+    worker: StartWorker, wait_until: WaitUntil
+) -> None:
     small = ",".join(f"{queue.name}=1" for queue in QUEUES)
     workers = [
         worker(queue.name, ready=False, WORKER_CONCURRENCY=small) for queue in QUEUES
@@ -28,12 +30,16 @@ def test_every_worker_serves_its_own_queue_alone(worker: StartWorker) -> None:
     for started in workers:
         started.wait_until_ready()
 
-    replies = app.control.inspect(limit=len(QUEUES), timeout=30).active_queues()
+    served: dict[str, list[str]] = {}
 
-    served = {
-        node.partition("@")[0]: [queue["name"] for queue in queues]
-        for node, queues in (replies or {}).items()
-    }
+    def all_have_answered() -> bool:
+        # Asked again, because a worker hears questions only a moment after it is ready.
+        replies = app.control.inspect(limit=len(QUEUES)).active_queues() or {}
+        for node, consumed in replies.items():
+            served[node.partition("@")[0]] = [queue["name"] for queue in consumed]
+        return len(served) == len(QUEUES)
+
+    wait_until(all_have_answered)
     assert served == {queue.name: [queue.name] for queue in QUEUES}
 
 
