@@ -8,6 +8,8 @@ Nothing else in the project reads the environment.
 """
 
 import os
+from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
@@ -59,6 +61,25 @@ def _known_time_zone(value: str) -> str:
     return value
 
 
+def _starts_with(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not value.startswith(schemes):
+            raise ValueError(f"expected an address that starts with {schemes[0]}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _importable(value: str) -> str:
+    try:
+        found = find_spec(value.rpartition(".")[0])
+    except (ImportError, ValueError):
+        found = None
+    if found is None:
+        raise ValueError("expected the full name of a class that can be imported")
+    return value
+
+
 def _long_enough(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value()) < 32:
         raise ValueError("expected at least 32 characters")
@@ -66,6 +87,9 @@ def _long_enough(value: SecretStr) -> SecretStr:
 
 
 TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
+RedisUrl = Annotated[str, _starts_with("redis://", "rediss://")]
+DatabaseUrl = Annotated[str, _starts_with("postgres://", "postgresql://", "sqlite:///")]
+ImportPath = Annotated[str, AfterValidator(_importable)]
 Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
 Concurrency = Annotated[
     dict[str, PositiveInt],
@@ -103,12 +127,12 @@ class Env(AppEnv):
     LOG_FORMAT: Literal["console", "json"] = "json"
 
     # --- PostgreSQL or SQLite
-    DATABASE_URL: str = f"sqlite:///{BASE_DIR / 'var' / 'db.sqlite3'}"
+    DATABASE_URL: DatabaseUrl = f"sqlite:///{BASE_DIR / 'var' / 'db.sqlite3'}"
     DATABASE_PASSWORD: SecretStr | None = None
     DATABASE_CONN_MAX_AGE_SECONDS: int = Field(default=60, ge=0)
 
     # --- Redis: broker in database 0, results in 1, cache and rate limits in 2
-    REDIS_URL: str = NO_BROKER_URL
+    REDIS_URL: RedisUrl = NO_BROKER_URL
     REDIS_PASSWORD: SecretStr | None = None  # of the server that we start ourselves
     REDIS_TIMEOUT_SECONDS: PositiveFloat = 5.0
 
@@ -123,7 +147,7 @@ class Env(AppEnv):
     CELERY_BEAT_MAX_LOOP_INTERVAL: PositiveInt = 5
 
     # --- mail
-    EMAIL_BACKEND: str = "django.core.mail.backends.smtp.EmailBackend"
+    EMAIL_BACKEND: ImportPath = "django.core.mail.backends.smtp.EmailBackend"
     EMAIL_HOST: str = "localhost"
     EMAIL_PORT: PositiveInt = 587
     EMAIL_HOST_USER: str = ""
@@ -173,7 +197,11 @@ def load(**overrides: Any) -> Env:
 def _explain(location: tuple[int | str, ...], message: str) -> str:
     name = ".".join(str(part) for part in location)
     if message.startswith("Extra inputs"):
-        message = "not a known setting; remove it or correct its name"
+        near = get_close_matches(name, Env.model_fields, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        message = f"not a known setting{meant}"
+    elif message == "Field required":
+        message = "is missing"
     message = message.removeprefix("Value error, ")
     return f"{name}: {message}" if name else message
 

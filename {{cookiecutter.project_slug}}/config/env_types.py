@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from limits import parse
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
 
@@ -13,4 +14,13 @@ def _split_list(value: object) -> object:
     return value
 
 
+def _readable_rate(value: str) -> str:
+    try:
+        parse(value)
+    except ValueError:
+        raise ValueError("expected a rate such as 20/second or 500/hour") from None
+    return value
+
+
+RateLimit = Annotated[str, AfterValidator(_readable_rate)]
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_list)]

@@ -5,6 +5,7 @@ from the HTTP request through every task that it causes; `app/tasks/utils/monito
 carries it across the broker.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -33,14 +34,25 @@ def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     }
 
 
-_SHARED: list[Processor] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.stdlib.ExtraAdder(),
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    redact,
-]
+def for_people(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Keep what a person reads on a terminal (a structlog processor)."""
+    for key in ("root_id", "parent_id", "request_id", "arguments", "keywords"):
+        event.pop(key, None)
+    if task := event.pop("task", None):
+        event["event"] += f": {task.rpartition('.')[2]}"
+    return event
+
+
+class NotPerTask(logging.Filter):
+    """Drops Celery's own line per task, which shows the arguments.
+
+    `app/tasks/utils/monitoring.py` says the same without them. Those lines, and no others of
+    their logger, carry `data`:
+    https://github.com/celery/celery/blob/v5.6.0/celery/app/trace.py
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not hasattr(record, "data")
 
 
 def logging_config(*, level: str, output: str) -> dict[str, Any]:
@@ -53,19 +65,43 @@ def logging_config(*, level: str, output: str) -> dict[str, Any]:
     Returns:
         A dictionary for `logging.config.dictConfig`; everything goes to stdout.
     """
+    for_machines = output == "json"
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        (
+            structlog.processors.TimeStamper(fmt="iso", utc=True)
+            if for_machines
+            else structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+        ),
+        redact,
+    ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *_SHARED,
+            *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    # Neither shows the local variables of a traceback, which may be personal or secret.
     renderers: list[Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-        if output == "json"
-        else [structlog.dev.ConsoleRenderer()]
+        [
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
+            structlog.processors.JSONRenderer(),
+        ]
+        if for_machines
+        else [
+            for_people,
+            structlog.dev.ConsoleRenderer(
+                exception_formatter=structlog.dev.plain_traceback, sort_keys=False
+            ),
+        ]
     )
     return {
         "version": 1,
@@ -73,7 +109,7 @@ def logging_config(*, level: str, output: str) -> dict[str, Any]:
         "formatters": {
             "structured": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": _SHARED,
+                "foreign_pre_chain": shared,
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     *renderers,
@@ -88,10 +124,13 @@ def logging_config(*, level: str, output: str) -> dict[str, Any]:
             }
         },
         "root": {"handlers": ["stdout"], "level": level},
-        # Celery's own line per task repeats what monitoring.py says, less precisely.
+        "filters": {"not per task": {"()": NotPerTask}},
         "loggers": {
-            "celery.app.trace": {"level": "ERROR"},
+            "celery.app.trace": {"filters": ["not per task"]},
             "celery.worker.strategy": {"level": "WARNING"},
+            # Django's own handler and its line per 404 would repeat ours.
+            "django": {"handlers": [], "level": "INFO"},
+            "django.request": {"level": "ERROR"},
         },
     }
 

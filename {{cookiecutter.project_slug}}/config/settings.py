@@ -53,7 +53,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "app.api.errors.BrokerDownMiddleware",
+    "app.api.errors.ApiErrorsMiddleware",
 ]
 
 TEMPLATES = [

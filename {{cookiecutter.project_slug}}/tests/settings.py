@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRATCH = Path(tempfile.mkdtemp(prefix="tests-"))
+_scratch = tempfile.TemporaryDirectory(prefix="tests-")  # removed when this is
+SCRATCH = Path(_scratch.name)
 
 os.environ |= {
     "ENV_FILE": str(ROOT / ".env.example"),

@@ -1,1 +1,1 @@
-"""The project's own tools. They need nothing but the standard library."""
+"""The project's own tools; make_env and contract need only the standard library."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import structlog
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as CacheUnavailable
 
@@ -12,8 +12,8 @@ RETRY_AFTER_SECONDS = 30
 log = structlog.stdlib.get_logger("web")
 
 
-class BrokerDownMiddleware:
-    """Answer 503 when a task could not be enqueued, or the cache not be asked.
+class ApiErrorsMiddleware:
+    """Answer in JSON: 404 for what does not exist, 503 when a task could not be enqueued.
 
     What the request stored is committed by then. A client that repeats it with the same
     `Idempotency-Key` gets the stored object, and the task is enqueued.
@@ -29,6 +29,8 @@ class BrokerDownMiddleware:
         self, request: HttpRequest, exception: Exception
     ) -> JsonResponse | None:
         """Turn such an error into an answer; any other error is not ours."""
+        if isinstance(exception, Http404) and request.path.startswith("/api/"):
+            return JsonResponse({"error": "not found"}, status=404)
         if not isinstance(exception, OperationalError | CacheUnavailable):
             return None
         log.error("broker or cache is down", path=request.path, error=str(exception))

@@ -94,10 +94,10 @@ def deliver(delivery_id: int) -> WebhookDelivery:
             allow_redirects=False,
         )
     except (requests.ConnectionError, requests.Timeout) as error:
-        raise WebhookUnavailable(f"{type(error).__name__}: {delivery.url}") from error
+        raise _unavailable(delivery, type(error).__name__) from error
     status = response.status_code
     if status >= 500 or status == 429:
-        raise WebhookUnavailable(f"HTTP {status}: {delivery.url}")
+        raise _unavailable(delivery, f"HTTP {status}")
     if 200 <= status < 300:
         return _finish(delivery, State.DELIVERED, status_code=status)
     return _finish(
@@ -130,6 +130,13 @@ def prune(*, batch_size: int = 1000) -> int:
     while batch := list(expired.values_list("pk", flat=True)[:batch_size]):
         total += WebhookDelivery.objects.filter(pk__in=batch).delete()[0]
     return total
+
+
+def _unavailable(delivery: WebhookDelivery, reason: str) -> WebhookUnavailable:
+    """Note why an attempt failed; the host alone, because a path may hold a secret."""
+    reason = f"{reason} from {urlsplit(delivery.url).hostname}"
+    WebhookDelivery.objects.filter(pk=delivery.pk).update(error=reason)
+    return WebhookUnavailable(reason)
 
 
 def _finish(

@@ -19,6 +19,11 @@ def load_with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> environment.
     [
         ("WEB_PORT", "eighty", "valid integer"),
         ("WEB_PORT", "0", "greater than 0"),
+        ("REDIS_URL", "localhost:6379", "starts with redis://"),
+        ("DATABASE_URL", "localhost/app", "starts with postgres://"),
+        ("WEBHOOK_RATE_LIMIT", "fast", "such as 20/second"),
+        ("EMAIL_BACKEND", "nope", "can be imported"),
+        ("EMAIL_BACKEND", "no.such.Backend", "can be imported"),
         ("DEBUG", "perhaps", "valid boolean"),
         ("LOG_LEVEL", "LOUD", "'INFO'"),
         ("TIME_ZONE", "Mars/Olympus", "Europe/Berlin"),
@@ -42,7 +47,7 @@ def test_malformed_value_is_refused_by_name_and_says_what_is_accepted(
 def test_missing_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("API_TOKEN")
 
-    with pytest.raises(ImproperlyConfigured, match="API_TOKEN: Field required"):
+    with pytest.raises(ImproperlyConfigured, match="API_TOKEN: is missing"):
         environment.load()
 
 
@@ -59,7 +64,9 @@ def test_unknown_name_in_the_env_file_is_refused_by_name(tmp_path: Path) -> None
     env_file = tmp_path / ".env"
     env_file.write_text("WEB_PROT=8000\n")
 
-    with pytest.raises(ImproperlyConfigured, match="WEB_PROT: not a known setting"):
+    with pytest.raises(
+        ImproperlyConfigured, match=r"WEB_PROT: not a known .*WEB_PORT\?"
+    ):
         environment.load(_env_file=env_file)
 
 

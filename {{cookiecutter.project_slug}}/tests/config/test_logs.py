@@ -10,7 +10,7 @@ import structlog
 from django.conf import settings
 from django.test import Client
 
-from config.logs import REDACTED, logging_config
+from config.logs import REDACTED, for_people, logging_config
 
 
 @pytest.fixture
@@ -46,6 +46,48 @@ def test_credentials_never_reach_the_log(logged: Callable[[], str], key: str) ->
     output = logged()
     assert "hunter2" not in output
     assert json.loads(output)[key] == REDACTED
+
+
+@pytest.mark.parametrize("output", ["json", "console"])
+def test_traceback_shows_no_local_variables_because_they_may_be_personal(
+    output: str,
+) -> None:
+    stream = io.StringIO()
+    configuration = logging_config(level="INFO", output=output)
+    configuration["handlers"]["stdout"]["stream"] = stream
+    logging.config.dictConfig(configuration)
+    customer = "ada@private.example"
+
+    try:
+        raise ValueError(len(customer))
+    except ValueError:
+        structlog.stdlib.get_logger("app.example").exception("it failed")
+    finally:
+        logging.config.dictConfig(settings.LOGGING)
+
+    assert "ValueError" in stream.getvalue()
+    assert customer not in stream.getvalue()
+
+
+def test_line_that_celery_writes_per_task_is_dropped_with_its_arguments(
+    logged: Callable[[], str],
+) -> None:
+    trace = logging.getLogger("celery.app.trace")
+
+    trace.error("Task %(name)s", {"name": "t"}, extra={"data": {"args": "('ada',)"}})
+    trace.error("something else")
+
+    assert [json.loads(line)["event"] for line in logged().splitlines()] == [
+        "something else"
+    ]
+
+
+def test_line_on_a_terminal_names_the_task_and_leaves_the_ids_out() -> None:
+    line = for_people(
+        None, "info", {"event": "task started", "task": "a.b.send", "root_id": "x"}
+    )
+
+    assert line == {"event": "task started: send"}
 
 
 def test_line_of_a_library_is_structured_too(logged: Callable[[], str]) -> None:

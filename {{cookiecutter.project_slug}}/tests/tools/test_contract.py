@@ -124,7 +124,7 @@ def test_findings_are_printed_and_the_exit_status_is_one(sample: Sample) -> None
 
     assert checked.returncode == 1
     assert checked.stderr == "app/broken.py:1: not valid Python: invalid syntax\n"
-    assert checked.stdout == "contract: 9 files, 1 findings\n"
+    assert checked.stdout == "contract: 9 files, 1 finding\n"
 
 
 # --- files

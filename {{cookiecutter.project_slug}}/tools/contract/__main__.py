@@ -11,6 +11,7 @@ if __name__ == "__main__":
     findings = sorted(finding for rule in RULES for finding in rule(project))
     for finding in findings:
         print(finding, file=sys.stderr)
-    verdict = f"{len(findings)} findings" if findings else "no findings"
+    count = len(findings) or "no"
+    verdict = f"{count} finding{'' if count == 1 else 's'}"
     print(f"contract: {len(project.files)} files, {verdict}")
     sys.exit(bool(findings))

@@ -12,6 +12,8 @@ from typing import Any
 import structlog
 from celery import Task, signals
 
+from app.services.errors import PermanentError, TransientError
+
 log = structlog.stdlib.get_logger("app.tasks")
 
 # Celery makes every header an attribute of `task.request`: the prefix avoids a clash.
@@ -77,7 +79,13 @@ def _ended(task: Task[Any, Any], state: str | None, **extra: Any) -> None:
 
 def _retried(reason: Any, **extra: Any) -> None:
     cause = getattr(reason, "exc", None) or reason
-    log.warning("task will be retried", reason=type(cause).__name__)
+    # Only our own messages are known to be fit for a log.
+    ours = isinstance(cause, TransientError | PermanentError)
+    log.warning(
+        "task will be retried",
+        reason=type(cause).__name__,
+        message=str(cause) if ours else None,
+    )
 
 
 def _failed(exception: BaseException, **extra: Any) -> None:

@@ -25,8 +25,8 @@ class RetryPolicy:
     max_retries: int
 
 
-# Another service is down: about 20 minutes of patience.
-NETWORK = RetryPolicy(errors=(TransientError, OperationalError), max_retries=8)
+# Another service is down: 37 minutes of patience at most, half of that with average luck.
+NETWORK = RetryPolicy(errors=(TransientError, OperationalError), max_retries=12)
 
-# The database restarts or a lock times out: about half a minute.
+# The database restarts or a lock times out: half a minute at most.
 DATABASE = RetryPolicy(errors=(OperationalError,), max_retries=5)

@@ -3,7 +3,7 @@
 from pydantic import PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings
 
-from config.env_types import CommaSeparated
+from config.env_types import CommaSeparated, RateLimit
 
 
 class AppEnv(BaseSettings):
@@ -11,7 +11,7 @@ class AppEnv(BaseSettings):
 
     # --- notifications
     WEBHOOK_TIMEOUT_SECONDS: PositiveFloat = 10.0
-    WEBHOOK_RATE_LIMIT: str = "20/second"
+    WEBHOOK_RATE_LIMIT: RateLimit = "20/second"
     WEBHOOK_RETENTION_DAYS: PositiveInt = 30
 
     # --- import of test reports

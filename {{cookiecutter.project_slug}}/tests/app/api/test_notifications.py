@@ -108,4 +108,6 @@ def test_delivery_can_be_looked_up(api: Client) -> None:
 
 
 def test_unknown_delivery_is_not_found(api: Client) -> None:
-    assert api.get("/api/notifications/404").status_code == 404
+    response = api.get("/api/notifications/404")
+
+    assert (response.status_code, response.json()) == (404, {"error": "not found"})

@@ -50,6 +50,7 @@ def test_receiver_that_is_not_well_is_worth_another_attempt(
 
     delivery.refresh_from_db()
     assert (delivery.state, delivery.attempts) == (State.PENDING, 1)
+    assert delivery.error == f"HTTP {status} from 127.0.0.1"
 
 
 def test_every_attempt_carries_the_same_idempotency_key(receiver: Receiver) -> None:
