@@ -2,11 +2,12 @@
 
 from django.contrib import admin
 
+from app.admin.read_only import ReadOnly
 from app.models import WebhookDelivery
 
 
 @admin.register(WebhookDelivery)
-class WebhookDeliveryAdmin(admin.ModelAdmin[WebhookDelivery]):
+class WebhookDeliveryAdmin(ReadOnly, admin.ModelAdmin[WebhookDelivery]):
     """Deliveries, newest first."""
 
     list_display = ("event", "url", "state", "attempts", "created_at")

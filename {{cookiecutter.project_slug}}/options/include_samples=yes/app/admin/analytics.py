@@ -2,11 +2,12 @@
 
 from django.contrib import admin
 
+from app.admin.read_only import ReadOnly
 from app.models import MonthlyTotal
 
 
 @admin.register(MonthlyTotal)
-class MonthlyTotalAdmin(admin.ModelAdmin[MonthlyTotal]):
+class MonthlyTotalAdmin(ReadOnly, admin.ModelAdmin[MonthlyTotal]):
     """Months, newest first."""
 
     list_display = ("month", "reports", "passed", "failed", "errored", "skipped")

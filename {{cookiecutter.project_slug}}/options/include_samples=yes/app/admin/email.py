@@ -5,6 +5,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from app.admin.read_only import ReadOnly
 from app.models import MailDelivery, Mailing
 from app.services import email
 from app.tasks.email_tasks import send_bulk
@@ -12,7 +13,7 @@ from app.tasks.utils.enqueueing import enqueue_after_commit
 
 
 @admin.register(Mailing)
-class MailingAdmin(admin.ModelAdmin[Mailing]):
+class MailingAdmin(ReadOnly, admin.ModelAdmin[Mailing]):
     """Mailings, newest first, with how far each is."""
 
     list_display = ("subject", "key", "deliveries", "created_at", "finished_at")
@@ -26,9 +27,13 @@ class MailingAdmin(admin.ModelAdmin[Mailing]):
         states = email.counts(mailing.pk)
         return ", ".join(f"{state} {count}" for state, count in states.items() if count)
 
+    def has_send_again_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change mailings may decide this, although no form is offered."""
+        return request.user.has_perm("app.change_mailing")
+
     @admin.action(
         description="Send uncertain deliveries again (they may arrive twice)",
-        permissions=["change"],
+        permissions=["send_again"],
     )
     def send_uncertain_again(
         self, request: HttpRequest, queryset: QuerySet[Mailing]
@@ -41,7 +46,7 @@ class MailingAdmin(admin.ModelAdmin[Mailing]):
 
 
 @admin.register(MailDelivery)
-class MailDeliveryAdmin(admin.ModelAdmin[MailDelivery]):
+class MailDeliveryAdmin(ReadOnly, admin.ModelAdmin[MailDelivery]):
     """Deliveries by state: `uncertain` is the one that wants a person's decision."""
 
     list_display = ("recipient", "mailing", "state", "attempts", "settled_at")

@@ -2,11 +2,12 @@
 
 from django.contrib import admin
 
+from app.admin.read_only import ReadOnly
 from app.models import Export
 
 
 @admin.register(Export)
-class ExportAdmin(admin.ModelAdmin[Export]):
+class ExportAdmin(ReadOnly, admin.ModelAdmin[Export]):
     """Exports, newest first."""
 
     list_display = ("report", "outcome", "state", "rows", "created_at", "finished_at")

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from app.admin.read_only import ReadOnly
 from app.models import CaseResult, RejectedCase, Report
 from app.services import imports
 
@@ -23,23 +24,11 @@ COLOURS = {
 }
 
 
-class ReadOnly:
-    """What the import wrote is evidence: nobody adds to it or changes it by hand."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(
-        self, request: HttpRequest, obj: Model | None = None
-    ) -> bool:
-        return False
-
-
 @admin.register(Report)
 class ReportAdmin(ReadOnly, admin.ModelAdmin[Report]):
     """Reports, newest first, each with its outcome as a bar."""
 
-    list_display = ("name", "state", "outcome", "created_at", "finished_at")
+    list_display = ("name", "state", "outcome", "created_at")
     list_filter = ("state",)
     search_fields = ("name", "digest")
     ordering = ("-created_at",)
@@ -105,11 +94,21 @@ class ReportAdmin(ReadOnly, admin.ModelAdmin[Report]):
 class CaseResultAdmin(ReadOnly, admin.ModelAdmin[CaseResult]):
     """Single cases."""
 
-    list_display = ("name", "classname", "outcome", "seconds", "flaky", "report")
+    list_display = ("name", "classname", "outcome", "seconds", "flakiness", "report")
     list_filter = ("outcome", "flaky")
     list_select_related = ("report",)
     search_fields = ("name", "classname")
     ordering = ("-pk",)
+    fields = (
+        *("report", "position", "suite", "classname", "name"),
+        *("outcome", "seconds", "flakiness", "message", "details"),
+    )
+
+    # Django's icons for a boolean would put a green tick on the flaky cases.
+    @admin.display(description="flaky", ordering="flaky", empty_value="")
+    def flakiness(self, case: CaseResult) -> str:
+        """Name what is flaky, and say nothing of the healthy cases."""
+        return "flaky" if case.flaky else ""
 
 
 @admin.register(RejectedCase)

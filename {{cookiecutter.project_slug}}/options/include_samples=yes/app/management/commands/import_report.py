@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from kombu.exceptions import OperationalError
 
 from app.models import Report
 from app.services import imports
@@ -38,11 +39,8 @@ class Command(BaseCommand):
         if report.state == State.DONE:
             self.stdout.write(f"{report.name} has been imported before.\n\n")
         else:
-            if report.state == State.PENDING and not orchestrator.start(report.pk):
-                raise CommandError(
-                    f"the broker cannot be reached; {report.name} is stored and will be "
-                    "imported once the service runs"
-                )
+            if report.state == State.PENDING:
+                _start(report)
             _watch(report, options["timeout"])
         if report.summary is None:
             raise CommandError(f"{report.name} was not imported: {report.error}")
@@ -102,6 +100,16 @@ def _store(path: Path) -> Report:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from None
     except (imports.InvalidReport, imports.UploadTooLarge) as error:
         raise CommandError(f"{path}: {error}") from None
+
+
+def _start(report: Report) -> None:
+    try:
+        orchestrator.start(report.pk)
+    except OperationalError:
+        raise CommandError(
+            f"the broker cannot be reached, so {report.name} is not imported: "
+            "start `make run`, then run this command again"
+        ) from None
 
 
 def _watch(report: Report, timeout: float) -> None:

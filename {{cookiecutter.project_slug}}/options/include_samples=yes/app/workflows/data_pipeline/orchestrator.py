@@ -11,9 +11,7 @@ Messages carry ids only; the cases stay in the database. A step that fails for g
 import may be started twice: what is done is found done.
 """
 
-import structlog
 from celery import Signature, Task, chain, chord, shared_task
-from kombu.exceptions import OperationalError
 
 from app.services import imports
 from app.tasks.import_tasks import fail_report, summarise_report
@@ -23,27 +21,20 @@ from app.workflows.data_pipeline.load import load_chunk
 from app.workflows.data_pipeline.transform import transform_chunk
 from app.workflows.data_pipeline.validate import validate_chunk
 
-log = structlog.stdlib.get_logger(__name__)
 
-
-def start(report_id: int) -> bool:
+def start(report_id: int) -> None:
     """Have a stored report imported in the background.
 
     Args:
         report_id: primary key of a committed `Report`.
 
-    Returns:
-        Whether the broker took the message. If not, nothing is lost: the report stays
-        pending, and `imports.stalled` finds it later.
+    Raises:
+        kombu.exceptions.OperationalError: if the broker is down. Nothing is lost: the
+            report stays pending, and `imports.stalled` finds it later.
     """
-    try:
-        # Nobody waits for the result: otherwise Celery subscribes to it before it sends the
-        # message, which blocks for 20 s while Redis is down.
-        import_report.apply_async((report_id,), ignore_result=True)
-    except OperationalError as error:
-        log.warning("import not started", report_id=report_id, error=str(error))
-        return False
-    return True
+    # Nobody waits for the result: otherwise Celery subscribes to it before it sends the
+    # message, which blocks for 20 s while Redis is down.
+    import_report.apply_async((report_id,), ignore_result=True)
 
 
 @shared_task(

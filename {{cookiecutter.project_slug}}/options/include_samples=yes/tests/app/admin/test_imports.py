@@ -57,6 +57,21 @@ def test_report_that_is_not_done_has_no_bar(admin_client: Client) -> None:
     assert "<title>0 passed" not in page
 
 
+@pytest.mark.parametrize(("flaky", "shown"), [(True, 1), (False, 0)])
+def test_case_is_called_flaky_only_if_it_is(
+    admin_client: Client, flaky: bool, shown: int
+) -> None:
+    case = CaseResultFactory.create(flaky=flaky)
+
+    listed = admin_client.get("/admin/app/caseresult/").content.decode()
+    page = admin_client.get(f"/admin/app/caseresult/{case.pk}/change/").content.decode()
+
+    assert listed.count('class="field-flakiness">flaky<') == shown
+    assert page.count('<div class="readonly">flaky</div>') == shown
+    assert "icon-yes" not in listed + page
+    assert "icon-no" not in listed + page
+
+
 @pytest.mark.parametrize("name", ["report", "caseresult", "rejectedcase"])
 def test_nobody_adds_or_changes_what_the_import_wrote(
     admin_client: Client, report: Report, name: str

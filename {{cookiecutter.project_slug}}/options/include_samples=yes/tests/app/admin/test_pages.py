@@ -3,13 +3,15 @@
 from datetime import date
 
 import pytest
-from django.contrib.auth.models import User
+from django.apps import apps
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from app.models import MailDelivery, MonthlyTotal, UserPreferences
 from tests.factories.email import MailDeliveryFactory
 from tests.factories.export import ExportFactory
+from tests.factories.notification import WebhookDeliveryFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -18,6 +20,7 @@ State = MailDelivery.State
 
 @pytest.fixture
 def _one_row_each(admin_user: User) -> None:
+    WebhookDeliveryFactory.create()
     ExportFactory.create()
     MailDeliveryFactory.create(state=State.UNCERTAIN)
     UserPreferences.objects.create(user=admin_user, time_zone="UTC")
@@ -32,13 +35,30 @@ def _one_row_each(admin_user: User) -> None:
     )
 
 
+WRITTEN_BY_THE_SERVICE = [
+    *("webhookdelivery", "export", "mailing", "maildelivery", "monthlytotal")
+]
+
+
 @pytest.mark.usefixtures("_one_row_each")
-@pytest.mark.parametrize(
-    "model", ["export", "mailing", "maildelivery", "userpreferences", "monthlytotal"]
-)
+@pytest.mark.parametrize("model", [*WRITTEN_BY_THE_SERVICE, "userpreferences"])
 def test_list_can_be_opened_and_searched(admin_client: Client, model: str) -> None:
     assert admin_client.get(f"/admin/app/{model}/").status_code == 200
     assert admin_client.get(f"/admin/app/{model}/?q=a").status_code == 200
+
+
+@pytest.mark.usefixtures("_one_row_each")
+@pytest.mark.parametrize("model", WRITTEN_BY_THE_SERVICE)
+def test_what_the_service_writes_is_read_and_deleted_but_not_written_by_hand(
+    admin_client: Client, model: str
+) -> None:
+    [row] = apps.get_model("app", model).objects.all()
+    page = f"/admin/app/{model}/{row.pk}"
+
+    assert admin_client.get(f"/admin/app/{model}/add/").status_code == 403
+    assert admin_client.post(f"{page}/change/", {}).status_code == 403
+    assert admin_client.get(f"{page}/change/").status_code == 200
+    assert admin_client.get(f"{page}/delete/").status_code == 200
 
 
 def test_person_can_have_uncertain_deliveries_sent_again(
@@ -54,3 +74,18 @@ def test_person_can_have_uncertain_deliveries_sent_again(
     delivery.refresh_from_db()
     assert delivery.state == State.PENDING
     assert len(callbacks) == 1
+
+
+def test_person_who_may_only_view_mailings_is_not_offered_to_send_again(
+    client: Client,
+) -> None:
+    delivery = MailDeliveryFactory.create(state=State.UNCERTAIN)
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_mailing"))
+    client.force_login(viewer)
+    form = {"action": "send_uncertain_again", "_selected_action": delivery.mailing_id}
+
+    client.post("/admin/app/mailing/", form)
+
+    delivery.refresh_from_db()
+    assert delivery.state == State.UNCERTAIN

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from kombu.exceptions import OperationalError
 
 from app.models import CaseResult, Report
 from app.services import imports
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.django_db
 LAST_LINE = r"imported 5 cases: 2 passed, 1 failed, 1 errored, 1 skipped in \d+\.\d s"
 
 
-def import_at_once(report_id: int) -> bool:
+def import_at_once(report_id: int) -> None:
     """Do in this process what the workers do."""
     imports.begin(report_id)
     imports.extract(report_id)
@@ -25,7 +26,6 @@ def import_at_once(report_id: int) -> bool:
         for stage in (imports.validate, imports.transform, imports.load):
             stage(report_id, number)
     imports.summarise(report_id)
-    return True
 
 
 @pytest.fixture
@@ -118,9 +118,8 @@ def test_file_that_is_no_report_is_an_error_with_the_reason(tmp_path: Path) -> N
 def test_failed_import_is_an_error_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(report_id: int) -> bool:
+    def fail(report_id: int) -> None:
         imports.fail(report_id, "disk full", chunk=3)
-        return True
 
     monkeypatch.setattr(orchestrator, "start", fail)
 
@@ -131,7 +130,7 @@ def test_failed_import_is_an_error_with_the_reason(
 def test_import_that_no_worker_begins_is_an_error_after_the_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(orchestrator, "start", lambda report_id: True)
+    monkeypatch.setattr(orchestrator, "start", lambda report_id: None)
 
     with pytest.raises(CommandError, match="after 0.1 s: no worker has begun it"):
         run(reports.path("pytest"), timeout=0.1)
@@ -140,10 +139,9 @@ def test_import_that_no_worker_begins_is_an_error_after_the_timeout(
 def test_import_that_takes_too_long_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def half(report_id: int) -> bool:
+    def half(report_id: int) -> None:
         imports.begin(report_id)
         imports.extract(report_id)
-        return True
 
     monkeypatch.setattr(orchestrator, "start", half)
 
@@ -151,14 +149,30 @@ def test_import_that_takes_too_long_says_how_far_it_is(
         run(reports.path("pytest"), timeout=0.1)
 
 
-def test_broker_that_is_down_is_an_error_and_the_report_is_kept(
+def test_broker_that_is_down_is_one_error_that_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(orchestrator, "start", lambda report_id: False)
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OperationalError("connection refused")
 
-    with pytest.raises(
-        CommandError, match="the broker cannot be reached; .* is stored"
-    ):
+    monkeypatch.setattr(orchestrator.import_report, "apply_async", refuse)
+
+    with pytest.raises(CommandError, match="`make run`, then run this command again"):
         run(reports.path("pytest"))
 
     assert Report.objects.get().state == Report.State.PENDING
+    assert "".join(capfd.readouterr()) == caplog.text == ""
+
+
+@pytest.mark.usefixtures("working")
+def test_command_that_is_run_again_imports_what_the_broker_did_not_take(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with reports.path("pytest").open("rb") as file:
+        imports.store(file, name="pytest.xml")
+
+    run(reports.path("pytest"))
+
+    assert re.fullmatch(LAST_LINE, capsys.readouterr().out.splitlines()[-1])
