@@ -4,14 +4,15 @@ import os
 import pkgutil
 from importlib import import_module
 
-from celery import Celery
 from celery.signals import setup_logging
+
+from ledger.app import LedgerCelery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 TASK_PACKAGES = ("app.tasks", "app.workflows")
 
-app = Celery("config")
+app = LedgerCelery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 
 

@@ -140,11 +140,24 @@ class Env(AppEnv):
     WORKER_CONCURRENCY: Concurrency = {}
     BROKER_VISIBILITY_TIMEOUT_SECONDS: PositiveInt = 3600
     CELERY_BROKER_CONNECTION_TIMEOUT: PositiveFloat = 2.0
+    CELERY_RESULT_BACKEND: str = "ledger.backend:LedgerBackend"
     CELERY_RESULT_EXPIRES: PositiveInt = 86_400
     CELERY_WORKER_PREFETCH_MULTIPLIER: PositiveInt = 1
     CELERY_WORKER_MAX_TASKS_PER_CHILD: PositiveInt = 1000
     CELERY_WORKER_MAX_MEMORY_PER_CHILD: PositiveInt = 400_000
     CELERY_BEAT_MAX_LOOP_INTERVAL: PositiveInt = 5
+
+    # --- the ledger (ledger/): every run of a durable task is a row
+    # How long a worker may be silent before its runs are started again. Longer than the
+    # pauses of a healthy one (a database restart, a suspended machine), because a run that
+    # is started twice does its work twice.
+    LEDGER_LEASE_SECONDS: PositiveFloat = 30.0
+    # Several to a lease, so that two may fail.
+    LEDGER_HEARTBEAT_SECONDS: PositiveFloat = 10.0
+    # Starts without an end before a run is dead: two may be someone else's fault.
+    LEDGER_MAX_CRASHES: PositiveInt = 3
+    # How long a message may go unclaimed in an empty queue before it counts as lost.
+    LEDGER_LOST_SECONDS: PositiveFloat = 5.0
 
     # --- mail
     EMAIL_BACKEND: ImportPath = "django.core.mail.backends.smtp.EmailBackend"
@@ -168,6 +181,15 @@ class Env(AppEnv):
             raise ValueError(
                 "BROKER_VISIBILITY_TIMEOUT_SECONDS must exceed the longest hard time "
                 f"limit in config/queues.py ({longest} s), else long tasks run twice"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lease_outlasts_lost_heartbeats(self) -> Self:
+        if self.LEDGER_HEARTBEAT_SECONDS * 2 > self.LEDGER_LEASE_SECONDS:
+            raise ValueError(
+                "LEDGER_LEASE_SECONDS must be at least twice LEDGER_HEARTBEAT_SECONDS, "
+                "else one lost heartbeat makes a healthy worker's runs start again"
             )
         return self
 

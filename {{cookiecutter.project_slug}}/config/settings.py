@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_celery_beat",
     "config",
+    "ledger",
     "app",
 ]
 
@@ -114,6 +115,11 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+if _database["ENGINE"] == "django.db.backends.postgresql":
+    # The server plans a repeated statement once per connection, which matters to the two
+    # that every task costs. Not through a pooler that shares sessions:
+    # https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
+    _database["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 2}
 DATABASES = {"default": _database}
 
 # --- cache: shared by all processes, because deduplication and rate limits rely on it
@@ -149,7 +155,7 @@ LOGGING = logging_config(level=env.LOG_LEVEL, output=env.LOG_FORMAT)
 
 # --- Celery: https://docs.celeryq.dev/en/stable/userguide/configuration.html
 CELERY_BROKER_URL = redis_url(env, database=0)
-CELERY_RESULT_BACKEND = redis_url(env, database=1)
+CELERY_RESULT_BACKEND = env.CELERY_RESULT_BACKEND
 CELERY_RESULT_EXPIRES = env.CELERY_RESULT_EXPIRES
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_ENABLE_UTC = True
@@ -182,6 +188,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = env.CELERY_WORKER_PREFETCH_MULTIPLIER
 CELERY_WORKER_MAX_TASKS_PER_CHILD = env.CELERY_WORKER_MAX_TASKS_PER_CHILD
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = env.CELERY_WORKER_MAX_MEMORY_PER_CHILD
 CELERY_WORKER_SEND_TASK_EVENTS = False
+# Celery closes the database connection after every task, else; `ledger/worker.py` drops
+# those that cannot be used any more.
+CELERY_DB_REUSE_MAX = 1_000_000
 
 CELERY_BROKER_CONNECTION_TIMEOUT = env.CELERY_BROKER_CONNECTION_TIMEOUT
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

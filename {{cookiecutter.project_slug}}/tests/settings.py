@@ -23,7 +23,10 @@ os.environ |= {
 }
 
 from config.settings import *
-from config.settings import DATABASES
+from config.settings import DATABASES, INSTALLED_APPS
+
+INSTALLED_APPS += ["tests.harness.effects"]
+CELERY_IMPORTS = ["tests.harness.effects.tasks"]
 
 # A file, not memory: integration tests share the database with a real worker process.
 DATABASES["default"]["TEST"] = {"NAME": f"{SCRATCH}/test.sqlite3"}
@@ -32,7 +35,6 @@ if DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
 
 # Unit tests need no server.
 CELERY_BROKER_URL = "memory://"
-CELERY_RESULT_BACKEND = "cache+memory://"
 RATE_LIMIT_STORAGE_URL = "memory://"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 WHITENOISE_AUTOREFRESH = True  # no `collectstatic` before tests

@@ -10,23 +10,24 @@ import redis
 from config.celery import app
 
 # Redis databases as `config/settings.py` uses them.
-BROKER_DATABASE, RESULT_DATABASE, CACHE_DATABASE = 0, 1, 2
+BROKER_DATABASE, CACHE_DATABASE = 0, 2
 
 # Each is asked for a second; a busy worker may need longer than one to answer.
 QUESTIONS = 15
 
 
 @contextmanager
-def publishing_to(url: str) -> Iterator[None]:
+def publishing_to(url: str, *, results: str = "") -> Iterator[None]:
     """Point the Celery app of this process at a broker.
 
     Args:
         url: `redis://host:port`.
+        results: a result backend other than the ledger.
     """
-    wanted = {
-        "broker_url": f"{url}/{BROKER_DATABASE}",
-        "result_backend": f"{url}/{RESULT_DATABASE}",
-    }
+    names = ("broker_url", "broker_read_url", "broker_write_url")
+    wanted = dict.fromkeys(names, f"{url}/{BROKER_DATABASE}")
+    if results:
+        wanted["result_backend"] = results
     before = {name: app.conf[name] for name in wanted}
     _forget_connections()
     app.conf.update(wanted)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from signal import Signals
 from typing import Any
 from urllib.parse import quote
 
@@ -53,6 +54,10 @@ class Worker(Process):
     def wait_until_ready(self) -> None:
         """Wait until it consumes from its queues."""
         self.wait_for_line(r"@\S+ ready\.", START_SECONDS)
+
+    def signal_all(self, number: Signals) -> None:
+        """Send a signal to the main process and to all its pool processes."""
+        os.killpg(self.pid, number)
 
     def records(self, event: str = "") -> list[dict[str, Any]]:
         """Return what it has logged so far, as dictionaries.

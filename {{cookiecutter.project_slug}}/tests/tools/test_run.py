@@ -22,7 +22,7 @@ from tools.dev.service import READY
 
 pytestmark = pytest.mark.integration
 
-CODE = ("app", "config", "tools", "manage.py", ".env.example")
+CODE = ("app", "config", "ledger", "tools", "manage.py", ".env.example")
 READY_SECONDS = 120
 STOP_SECONDS = 40
 

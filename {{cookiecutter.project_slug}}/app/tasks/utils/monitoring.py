@@ -13,6 +13,7 @@ import structlog
 from celery import Task, signals
 
 from app.services.errors import PermanentError, TransientError
+from ledger.call import before_enqueue
 
 log = structlog.stdlib.get_logger("app.tasks")
 
@@ -23,6 +24,8 @@ ENQUEUED_AT = "service_enqueued_at"
 
 def connect() -> None:
     """Connect the handlers; calling it again changes nothing."""
+    # A durable run may be published later, by another process: the id is stored with it.
+    before_enqueue.connect(_add_request_id, dispatch_uid="monitoring")
     signals.before_task_publish.connect(_add_headers, dispatch_uid="monitoring")
     signals.task_prerun.connect(_started, dispatch_uid="monitoring")
     signals.task_postrun.connect(_ended, dispatch_uid="monitoring")
@@ -41,9 +44,15 @@ def describe(arguments: object) -> object:
     return type(arguments).__name__
 
 
-def _add_headers(headers: dict[str, Any], **kwargs: Any) -> None:
+def _add_request_id(headers: dict[str, Any], **kwargs: Any) -> None:
     request_id = structlog.contextvars.get_contextvars().get("request_id")
-    headers.setdefault(REQUEST_ID, request_id or headers.get("root_id"))
+    if request_id:
+        headers.setdefault(REQUEST_ID, request_id)
+
+
+def _add_headers(headers: dict[str, Any], **kwargs: Any) -> None:
+    _add_request_id(headers)
+    headers.setdefault(REQUEST_ID, headers.get("root_id"))
     headers[ENQUEUED_AT] = time.time()
 
 

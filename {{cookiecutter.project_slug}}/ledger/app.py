@@ -1,0 +1,53 @@
+"""`LedgerCelery`: a Celery app whose tasks are durable unless they say otherwise.
+
+It must be importable before Django is set up, so its parts are named, not imported.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from celery import Celery
+from celery.result import AsyncResult
+from celery.utils import uuid
+
+
+class LedgerCelery(Celery[Any]):
+    """Celery with the ledger's task class, control, and groups that are stored at once."""
+
+    task_cls = "ledger.task:DurableTask"
+    control_cls = "ledger.control:LedgerControl"
+
+    @contextmanager
+    def producer_or_acquire(  # type: ignore[override]  # also a context manager
+        self, producer: Any = None
+    ) -> Iterator[Any]:
+        """Lend a producer to a block that publishes.
+
+        Celery holds one while it sends the members of a group. What is enqueued meanwhile
+        becomes one INSERT, all or nothing.
+        """
+        from ledger import enqueue
+
+        with super().producer_or_acquire(producer) as acquired, enqueue.batch():
+            yield acquired
+
+    def send_task(self, name: str, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
+        """Send a message; what follows from a durable run, after that run's commit.
+
+        A plain task in a chain, link or chord after a durable one must not start before
+        its predecessor has ended.
+        """
+        from django.db import transaction
+
+        from ledger.task import claim_of
+
+        parent = self.current_worker_task
+        held = claim_of(parent.request) if parent else None
+        if held is None or held.transaction is None or not held.ended:
+            return super().send_task(name, *args, **kwargs)
+        kwargs.pop("producer", None)  # belongs to a block that has ended by then
+        kwargs["task_id"] = kwargs.get("task_id") or uuid()
+        transaction.on_commit(partial(super().send_task, name, *args, **kwargs))
+        return self.AsyncResult(kwargs["task_id"])

@@ -1,0 +1,278 @@
+"""`LedgerBackend`: results, progress and chords are columns of the run's own row.
+
+That a run has ended, its result, and what follows from it become visible in one commit.
+A task that is not durable gets a row as well when its result is stored: without a lease,
+so that no relay looks at it.
+"""
+
+import logging
+import os
+from typing import Any
+
+from celery import states
+from celery.backends.base import BaseBackend
+from celery.exceptions import TaskRevokedError
+from django.db import DatabaseError, transaction
+from kombu.utils.json import dumps
+
+from ledger import doorbell, sql, unstarted
+from ledger.chords import Chords
+from ledger.claim import UNREACHABLE
+from ledger.lease import Worker, release
+from ledger.results import Results
+from ledger.states import ENDED_AS, State
+from ledger.task import DurableTask, claim_of
+
+log = logging.getLogger(__name__)
+
+
+class Refused(Exception):
+    """The row belongs to another attempt by now, or has ended: nothing may follow."""
+
+
+class LedgerBackend(Results, Chords, BaseBackend):
+    """Celery's result backend on the ledger's tables."""
+
+    supports_native_join = True
+    supports_autoexpire = True  # the ledger prunes its rows itself
+    persistent = True
+
+    # --- how runs end
+
+    def mark_as_done(
+        self,
+        task_id: str,
+        result: Any,
+        request: Any = None,
+        store_result: bool = True,
+        state: str = states.SUCCESS,
+    ) -> None:
+        """Commit the end of a run with its callbacks and its part of a chord."""
+        held = claim_of(request)
+        if held is None:
+            store = store_result or bool(getattr(request, "chord", None))
+            self._unless_refused(
+                super().mark_as_done, task_id, result, request, store, state
+            )
+            return
+        if held.transaction is not None:
+            if request.children:
+                held.store_children(_children(request) or "")
+            if request.chord:
+                self.on_chord_part_return(request, state, result)
+        held.commit()
+
+    def mark_as_failure(
+        self,
+        task_id: str,
+        exc: BaseException,
+        traceback: str | None = None,
+        request: Any = None,
+        store_result: bool = True,
+        call_errbacks: bool = True,
+        state: str = states.FAILURE,
+    ) -> None:
+        """End a run with an exception; the body's open transaction is undone."""
+        held = claim_of(request)
+        if held is not None:
+            disconnected = held.completing and isinstance(exc, UNREACHABLE)
+            held.rollback()
+            if disconnected:
+                # The body was fine; only its end could not be stored. It runs again.
+                held.lost = True
+                release(held.id, held.token)
+                return
+            if held.ended:
+                log.error("%s had ended when it failed: %r", task_id, exc)
+                return
+            held.failing = True
+        arguments = (
+            task_id,
+            exc,
+            traceback,
+            request,
+            store_result,
+            call_errbacks,
+            state,
+        )
+        self._unless_refused(super().mark_as_failure, *arguments)
+
+    def mark_as_revoked(
+        self,
+        task_id: str,
+        reason: str = "",
+        request: Any = None,
+        store_result: bool = True,
+        state: str = states.REVOKED,
+    ) -> None:
+        """Cancel a run; a worker that was told by id only knows no more than that."""
+        if request is None and unstarted.end(
+            task_id, TaskRevokedError(reason), State.CANCELLED
+        ):
+            return
+        self._unless_refused(
+            super().mark_as_revoked, task_id, reason, request, True, state
+        )
+
+    def _unless_refused(self, mark: Any, task_id: str, *arguments: Any) -> None:
+        """Do what Celery does at the end of a task, in one transaction.
+
+        In a worker's main process nobody would catch an error, and the process would end:
+        the run's lease does what could not be done here.
+        """
+        try:
+            with transaction.atomic():
+                mark(task_id, *arguments)
+        except Refused:
+            log.warning("late end of %s refused", task_id)
+        except DatabaseError:
+            if os.getpid() != Worker.main_process:
+                raise
+            log.exception("end of %s not stored", task_id)
+
+    def _call_task_errbacks(self, request: Any, exc: Any, traceback: Any) -> None:
+        """Call errbacks in a savepoint: one that breaks its transaction breaks no other."""
+        try:
+            with transaction.atomic():
+                super()._call_task_errbacks(  # type: ignore[misc]  # not in its types
+                    request, exc, traceback
+                )
+        except DatabaseError:
+            log.exception("errbacks of %s undone", request.id)
+
+    # --- how results are stored
+
+    def _store_result(
+        self,
+        task_id: str,
+        result: Any,
+        state: str,
+        traceback: str | None = None,
+        request: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Store a state and its result where the caller has the right to.
+
+        Raises:
+            Refused: if the row has ended, or belongs to another attempt.
+        """
+        held = claim_of(request)
+        if getattr(request, unstarted.ENDED, False) and request.id == task_id:
+            return
+        if held is not None and held.id == task_id:
+            self._store_of_claim(held, result, state, traceback, request)
+        elif state in self.READY_STATES:
+            self._store_end(task_id, result, state, traceback, request)
+        elif not (state == states.STARTED and self._is_durable(request)):
+            self._store_progress(task_id, result, state, request)
+
+    def _store_of_claim(
+        self, held: Any, result: Any, state: str, traceback: Any, request: Any
+    ) -> None:
+        if held.ended:
+            return  # stored with the end
+        encoded = self.encode(result)
+        if state not in self.READY_STATES:
+            held.report(state, encoded)
+        elif held.failing:
+            ended = held.finish(
+                State.FAILED,
+                result=encoded,
+                traceback=traceback,
+                reason=_reason(result),
+                children=_children(request),
+            )
+            if not ended:
+                raise Refused(held.id)
+        else:
+            held.declared = (state, encoded, traceback)
+
+    def _store_end(
+        self, task_id: str, result: Any, state: str, traceback: Any, request: Any
+    ) -> None:
+        row = ENDED_AS[state]
+        values = [row.value, self.encode(result), traceback, _children(request)]
+        values.append("" if row == State.SUCCEEDED else _reason(result))
+        token = _token(request)
+        if token is not None and getattr(request, "id", None) == task_id:
+            # The parent of the pool: it may end the attempt that its own message started,
+            # and cancel what nobody has started.
+            waiting = (
+                "OR state IN ('pending', 'queued')" if row == State.CANCELLED else ""
+            )
+            changed = sql.execute(
+                f"""
+                UPDATE ledger_taskrun
+                SET state = %s, result = %s, traceback = %s, children = %s, reason = %s,
+                    custom_state = '', lease_until = NULL, ended_at = {sql.now()}
+                WHERE id = %s AND (token = %s AND state = 'running' {waiting})
+                """,
+                [*values, task_id, token],
+            )
+        else:
+            changed = sql.execute(
+                f"""
+                INSERT INTO ledger_taskrun
+                    (id, name, group_id, group_index,
+                     state, result, traceback, children, reason, ended_at)
+                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, {sql.now()})
+                ON CONFLICT (id) DO UPDATE
+                SET state = excluded.state, result = excluded.result,
+                    traceback = excluded.traceback, children = excluded.children,
+                    reason = excluded.reason, ended_at = excluded.ended_at,
+                    custom_state = '', lease_until = NULL
+                WHERE ledger_taskrun.{sql.not_final()}
+                """,
+                [task_id, *_columns_of(request), *values],
+            )
+        if not changed:
+            raise Refused(task_id)
+
+    def _store_progress(
+        self, task_id: str, result: Any, state: str, request: Any
+    ) -> None:
+        sql.execute(
+            f"""
+            INSERT INTO ledger_taskrun
+                (id, name, group_id, group_index, state, custom_state, progress)
+            VALUES (%s, %s, %s, %s, 'running', %s, %s)
+            ON CONFLICT (id) DO UPDATE
+            SET custom_state = excluded.custom_state, progress = excluded.progress
+            WHERE ledger_taskrun.{sql.not_final()}
+            """,
+            [task_id, *_columns_of(request), state, self.encode(result)],
+        )
+
+    def _is_durable(self, request: Any) -> bool:
+        task = self.app.tasks.get(getattr(request, "task", None))
+        return isinstance(task, DurableTask)
+
+
+def _token(request: Any) -> str | None:
+    token: str | None = (getattr(request, "headers", None) or {}).get(doorbell.TOKEN)
+    return token
+
+
+def _children(request: Any) -> str | None:
+    children = [child.as_tuple() for child in getattr(request, "children", None) or ()]
+    return dumps(children) if children else None
+
+
+def _columns_of(request: Any) -> list[Any]:
+    """Return name, group and position for the row of a task that has none."""
+    name = getattr(request, "task", None) or getattr(request, "name", None) or ""
+    return [
+        name,
+        getattr(request, "group", None),
+        getattr(request, "group_index", None),
+    ]
+
+
+def _reason(result: Any) -> str:
+    """Return what a person reads of a stored exception."""
+    if not isinstance(result, dict) or "exc_type" not in result:
+        return str(result)
+    message = result.get("exc_message")
+    if isinstance(message, list | tuple):
+        message = ", ".join(str(part) for part in message)
+    return f"{result['exc_type']}: {message}" if message else str(result["exc_type"])

@@ -1,0 +1,185 @@
+"""One call of a task: what `apply_async` was given, in the form that a row can keep."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery import Celery, Task
+from celery.utils import uuid
+from celery.utils.time import maybe_make_aware
+from django.dispatch import Signal
+from kombu.exceptions import EncodeError
+from kombu.utils.json import dumps
+
+from ledger import doorbell
+from ledger.states import State
+
+# What `apply_async` accepts and no row can keep: objects of the calling process, and how
+# that process wants to publish.
+_NOT_STORED = frozenset("""
+    producer connection publisher router result_cls retry retry_policy exchange routing_key
+    exchange_type redelivered add_to_parent countdown eta unique_key route_name
+    """.split())
+
+# Sent with `headers`, a dictionary to which receivers add what shall travel with the run.
+# Unlike Celery's `before_task_publish`, it is sent where the call is made.
+before_enqueue = Signal()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a task, as it is stored and as it is published.
+
+    Attributes:
+        id: of the run, and of its message.
+        name: of the task.
+        queue: where it is published.
+        args: positional arguments.
+        kwargs: keyword arguments.
+        options: of `apply_async`, without those that belong to the caller's process.
+        delay: seconds from now before which it may not start.
+        expires_in: seconds from now after which it may not start.
+        unique_key: at most one active run has it.
+        number: of the call within its run; retries and replacements count up.
+    """
+
+    id: str
+    name: str
+    queue: str
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    delay: float = 0
+    expires_in: float | None = None
+    unique_key: str | None = None
+    number: int = 0
+
+    def first_state(self) -> State:
+        """Return the state in which it is stored; whoever stores it as queued rings."""
+        if self.delay > 0 or doorbell.is_down():
+            return State.PENDING
+        return State.QUEUED
+
+    def columns(self) -> tuple[str, ...]:
+        """Return name, queue, arguments, keywords and options as their columns hold them.
+
+        Raises:
+            EncodeError: if one of them is not JSON, as Celery itself would raise.
+        """
+        try:
+            encoded = (dumps(self.args), dumps(self.kwargs), dumps(self.options))
+        except (TypeError, ValueError) as error:
+            raise EncodeError(str(error)) from error
+        return (self.name, self.queue, *encoded)
+
+
+def prepare(
+    task: Task[Any, Any],
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    options: dict[str, Any],
+) -> Call:
+    """Turn the arguments of `apply_async` into a call.
+
+    Args:
+        task: to be called.
+        args: positional arguments.
+        kwargs: keyword arguments.
+        options: all others.
+
+    Raises:
+        TypeError: if the task's function does not take these arguments.
+        ValueError: if its soft time limit exceeds the hard one.
+        QueueNotFound: if the queue is not in the topology.
+    """
+    app: Any = task.app
+    known: Any = task  # the types of Celery leave some of it out
+    args, kwargs = tuple(args or ()), dict(kwargs or {})
+    header = getattr(task, "__header__", None)
+    if task.typing and header:
+        header(*args, **kwargs)
+    dump_models = getattr(task, "_dump_pydantic_arguments", None)
+    if dump_models:
+        args, kwargs = dump_models(args, kwargs)
+    options = {**known._get_exec_options(), **options}
+    _check_limits(task, options)
+    parent = app.current_worker_task
+    if parent:
+        request = parent.request
+        options["root_id"] = options.get("root_id") or request.root_id or request.id
+        options["parent_id"] = options.get("parent_id") or request.id
+        if app.conf.task_inherit_parent_priority:
+            options.setdefault(
+                "priority", (request.delivery_info or {}).get("priority")
+            )
+    options["ignore_result"] = _ignores_result(task, options)
+    expires_in = _seconds_until(app, options.get("expires"))
+    if expires_in is not None:
+        options["expires"] = (_utc_now() + timedelta(seconds=expires_in)).isoformat()
+    headers = doorbell.without_ours(options.get("headers") or {})
+    before_enqueue.send(sender=task, headers=headers)
+    options["headers"] = headers or None
+    delay = options.get("countdown")
+    if delay is None:
+        delay = _seconds_until(app, options.get("eta")) or 0
+    return Call(
+        id=options.pop("task_id", None) or uuid(),
+        name=task.name,
+        queue=_queue(app, task, args, kwargs, options),
+        args=args,
+        kwargs=kwargs,
+        options={
+            name: value
+            for name, value in options.items()
+            if value is not None and name not in _NOT_STORED and name != "queue"
+        },
+        delay=max(0.0, float(delay)),
+        expires_in=expires_in,
+        unique_key=options.get("unique_key"),
+    )
+
+
+def _check_limits(task: Task[Any, Any], options: Mapping[str, Any]) -> None:
+    soft = options.get("soft_time_limit") or task.soft_time_limit
+    hard = options.get("time_limit") or task.time_limit
+    if soft and hard and soft > hard:
+        raise ValueError("soft_time_limit must be less than or equal to time_limit")
+
+
+def _ignores_result(task: Task[Any, Any], options: Mapping[str, Any]) -> bool:
+    ignore = options.get("ignore_result")
+    return bool(task.ignore_result if ignore is None else ignore)
+
+
+def _queue(
+    app: Any,
+    task: Task[Any, Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    options: dict[str, Any],
+) -> str:
+    """Return the name of the queue, by Celery's own rules.
+
+    `retry` names exchange and routing key of the message that it continues; in a direct
+    exchange, the routing key is the queue's name.
+    """
+    routing_key = options.get("routing_key")
+    if options.get("queue") is None and routing_key in app.amqp.queues:
+        return str(routing_key)
+    routed = app.amqp.router.route(dict(options), task.name, args, kwargs, task)
+    return str(routed["queue"].name)
+
+
+def _seconds_until(app: Any, moment: Any) -> float | None:
+    """Return the seconds from now until a time, or the number of seconds itself."""
+    if moment is None or isinstance(moment, int | float):
+        return moment
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
+    aware: datetime = maybe_make_aware(moment, app.timezone)
+    return (aware - _utc_now()).total_seconds()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

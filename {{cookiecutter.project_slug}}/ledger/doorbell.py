@@ -1,0 +1,157 @@
+"""The message that says "look at row X": published on commit, and allowed to get lost.
+
+Publishing never disturbs the caller. A broker that is down costs one attempt; after that
+the circuit breaker keeps everyone from trying for a while, runs are parked as pending, and
+the relay rings for them when the broker is back.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from celery import current_app
+from celery.utils import uuid
+from django.db import transaction
+from kombu import Connection
+from kombu.exceptions import OperationalError
+from kombu.pools import producers
+
+from ledger import sql
+
+if TYPE_CHECKING:
+    from ledger.call import Call
+
+log = logging.getLogger(__name__)
+
+# Two headers of a message: what tells it, and so the worker that it started, from every
+# other message about the same run; and the number of the call that it was published for.
+# Celery makes headers attributes of `task.request`: the prefix avoids a clash.
+TOKEN = "ledger_token"
+CALL_NUMBER = "ledger_call_number"
+
+# Seconds without another attempt after one that failed, and that many times as long as
+# the failure itself took: a broker that refuses is asked every second, one that swallows
+# packets costs its callers a tenth of their time at most.
+BREAK_SECONDS = 1.0
+BREAK_FACTOR = 10
+
+# By the broker's address: when it may be tried again.
+_down_until: dict[str, float] = {}
+
+
+def is_down() -> bool:
+    """Return whether the breaker is open: the broker failed a moment ago."""
+    return time.monotonic() < _down_until.get(_broker(), 0.0)
+
+
+def without_ours(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return message headers without those of the ledger, which belong to one message."""
+    ours = (TOKEN, CALL_NUMBER)
+    return {name: value for name, value in headers.items() if name not in ours}
+
+
+def ring_on_commit(calls: Sequence["Call"]) -> None:
+    """Publish these calls once the current transaction has committed, at once if none."""
+    if calls:
+        transaction.on_commit(partial(ring_or_park, calls), robust=True)
+
+
+def ring_or_park(calls: Sequence["Call"]) -> bool:
+    """Publish these calls; those that the broker did not take are left to the relay.
+
+    Returns:
+        Whether the broker took all of them.
+    """
+    for number, call in enumerate(calls):
+        if not ring(call):
+            park(calls[number:])
+            return False
+    return True
+
+
+def ring(call: "Call", *, force: bool = False) -> bool:
+    """Publish one message.
+
+    A call that cannot be published, because its options or arguments are at fault, ends as
+    failed: it must not hold up those behind it.
+
+    Args:
+        call: what to publish.
+        force: try even though the breaker is open.
+
+    Returns:
+        False if the broker could not be reached.
+    """
+    if is_down() and not force:
+        return False
+    app: Any = current_app._get_current_object()  # type: ignore[attr-defined]  # a proxy
+    started = time.monotonic()
+    try:
+        connection = _connection(app, _broker(), os.getpid())
+        with producers[connection].acquire(block=True) as producer:
+            _publish(app, call, producer)
+    except (OperationalError, OSError) as error:
+        took = time.monotonic() - started
+        pause = max(BREAK_SECONDS, BREAK_FACTOR * took)
+        _down_until[_broker()] = time.monotonic() + pause
+        log.warning("broker did not take the message: %r", error)
+        return False
+    except Exception as error:
+        from ledger.unstarted import end
+
+        log.exception("run cannot be published: %s[%s]", call.name, call.id)
+        end(call.id, error)
+        return True
+    _down_until.pop(_broker(), None)
+    return True
+
+
+def park(calls: Sequence["Call"]) -> None:
+    """Leave calls to the relay: their rows no longer say that a message is under way."""
+    ids = [call.id for call in calls]
+    sql.execute(
+        f"""
+        UPDATE ledger_taskrun SET state = 'pending'
+        WHERE state = 'queued' AND id IN ({sql.placeholders(ids)})
+        """,
+        ids,
+    )
+
+
+def _broker() -> str:
+    return str(current_app.conf.broker_write_url)
+
+
+def _publish(app: Any, call: "Call", producer: Any) -> None:
+    options = dict(call.options)
+    options["headers"] = {
+        **(options.get("headers") or {}),
+        TOKEN: uuid(),
+        CALL_NUMBER: call.number,
+    }
+    app.send_task(
+        call.name,
+        args=call.args,
+        kwargs=call.kwargs,
+        task_id=call.id,
+        queue=call.queue or None,
+        producer=producer,
+        retry=False,
+        add_to_parent=False,
+        **options,
+    )
+
+
+@cache
+def _connection(app: Any, url: str, process: int) -> Connection:
+    """Return this process's connection for doorbells: one attempt, no waiting.
+
+    The options become part of the pool's key, so that plain tasks keep Celery's policy.
+    """
+    connection: Connection = app.connection_for_write(
+        url, transport_options={"max_retries": 0}
+    )
+    return connection

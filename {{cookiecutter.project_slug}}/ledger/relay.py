@@ -1,0 +1,279 @@
+"""Ring for what is due or was lost, free what lapsed, bury what kills its workers.
+
+A thread of every worker, so that it ends with the last of them only; any number may run at
+once, because each step takes its rows with one compare-and-set. `manage.py relay` runs it
+alone.
+"""
+
+import logging
+import threading
+from typing import Any
+
+from celery import current_app
+from celery.exceptions import TaskRevokedError, WorkerLostError
+from django.db import connection
+from kombu.utils.json import loads
+
+from config.env import env
+from ledger import doorbell, sql, unstarted
+from ledger.call import Call
+from ledger.claim import SUSPECT_CRASHES
+from ledger.states import State
+
+log = logging.getLogger(__name__)
+
+ROWS_PER_STEP = 200
+
+# Seconds from one look to the next, and after a broker or a database that did not answer.
+POLL_SECONDS = 0.2
+RETRY_SECONDS = 1.0
+
+# In a queue that is not empty, an unclaimed message waits in a backlog. It is rung again
+# all the same, at first after this many times LEDGER_LOST_SECONDS, and then half as often
+# each time, in case that it was lost.
+BACKLOG_FACTOR = 8
+MAX_DOUBLINGS = 8
+
+_RUNG = "RETURNING id, name, queue, args, kwargs, options, call_number"
+
+_wake = threading.Event()
+
+
+def start(stop: threading.Event) -> threading.Thread:
+    """Start the relay as a thread; it ends when `stop` is set."""
+    thread = threading.Thread(target=run, args=[stop], name="ledger-relay", daemon=True)
+    thread.start()
+    return thread
+
+
+def run(stop: threading.Event) -> None:
+    """Work until `stop` is set, whatever is down in the meantime."""
+    while not stop.is_set():
+        pause = POLL_SECONDS
+        try:
+            if not step():
+                pause = RETRY_SECONDS
+        except Exception:
+            log.warning("relay could not work", exc_info=True)
+            connection.close()
+            pause = RETRY_SECONDS
+        _wake.wait(pause)
+        _wake.clear()
+    connection.close()
+
+
+def look_now() -> None:
+    """Make the relay of this process look at once."""
+    _wake.set()
+
+
+def step() -> bool:
+    """Do what is to be done now; return False if the broker could not be reached."""
+    todo = _look()
+    if todo.expired:
+        cancel_expired()
+    if todo.lapsed:
+        bury_poisoned()
+        put_suspects_aside()
+        if not ring_lapsed():
+            return False
+    if todo.due and not ring_due():
+        return False
+    return ring_lost() if todo.unclaimed else True
+
+
+class _Todo:
+    """What one cheap look at the partial indexes has found."""
+
+    def __init__(self, due: bool, lapsed: bool, expired: bool, unclaimed: bool) -> None:
+        self.due = due
+        self.lapsed = lapsed
+        self.expired = expired
+        self.unclaimed = unclaimed
+
+
+def _look() -> _Todo:
+    [found] = sql.fetch(
+        f"""
+        SELECT
+            EXISTS (SELECT 1 FROM ledger_taskrun
+                    WHERE state = 'pending' AND run_at <= {sql.now()}),
+            EXISTS (SELECT 1 FROM ledger_taskrun
+                    WHERE state = 'running' AND lease_until < {sql.now()}),
+            EXISTS (SELECT 1 FROM ledger_taskrun
+                    WHERE state IN ('pending', 'queued') AND expires_at IS NOT NULL
+                        AND expires_at < {sql.now()}),
+            EXISTS (SELECT 1 FROM ledger_taskrun
+                    WHERE state = 'queued' AND rung_at < {sql.from_now()})
+        """,
+        [-env.LEDGER_LOST_SECONDS],
+    )
+    return _Todo(*(bool(column) for column in found))
+
+
+def ring_due() -> bool:
+    """Ring for runs whose time has come, and for those that the broker did not take."""
+    due = f"state = 'pending' AND run_at <= {sql.now()}"
+    if not _ring(_take(f"{due} AND crashes < {SUSPECT_CRASHES}", order="run_at")):
+        return False
+    alone = f"""
+        {due} AND crashes >= {SUSPECT_CRASHES} AND NOT EXISTS (
+            SELECT 1 FROM ledger_taskrun AS other
+            WHERE other.queue = ledger_taskrun.queue
+                AND (other.state = 'queued' AND other.crashes + 1 >= {SUSPECT_CRASHES}
+                    OR other.state = 'running' AND other.crashes >= {SUSPECT_CRASHES})
+        )
+        """
+    # A start counts as a crash until it ends: what is queued is one crash behind.
+    # Locked, not skipped: a second relay waits for the first, and then finds it gone.
+    return _ring(_take(alone, order="run_at, id", limit=1, skip_locked=False))
+
+
+def ring_lapsed() -> bool:
+    """Ring for runs whose worker let the lease lapse; the row's WHERE frees it once."""
+    return _ring(
+        _take(
+            f"state = 'running' AND lease_until < {sql.now()}"
+            f" AND crashes < {SUSPECT_CRASHES}",
+            order="lease_until",
+        )
+    )
+
+
+def put_suspects_aside() -> int:
+    """Let runs that crashed repeatedly wait until they can be started alone."""
+    return sql.execute(
+        f"""
+        UPDATE ledger_taskrun
+        SET state = 'pending', lease_until = NULL, run_at = {sql.now()}
+        WHERE state = 'running' AND lease_until < {sql.now()}
+            AND crashes >= {SUSPECT_CRASHES} AND crashes < %s
+        """,
+        [env.LEDGER_MAX_CRASHES],
+    )
+
+
+def bury_poisoned() -> None:
+    """End runs that have been started so often, and never came to an end, as dead."""
+    lapsed = f"state = 'running' AND lease_until < {sql.now()} AND crashes >= "
+    poisoned = sql.fetch(
+        f"SELECT id, crashes FROM ledger_taskrun WHERE {lapsed} %s LIMIT {ROWS_PER_STEP}",
+        [env.LEDGER_MAX_CRASHES],
+    )
+    for id, crashes in poisoned:
+        error = WorkerLostError(
+            f"started {crashes} times, and its worker died each time"
+        )
+        only_if = f"{lapsed} {env.LEDGER_MAX_CRASHES}"
+        if unstarted.end(id, error, State.DEAD, only_if=only_if):
+            log.error("run is dead: %s after %s starts", id, crashes)
+
+
+def cancel_expired() -> None:
+    """End runs that nobody started before they expired."""
+    late = (
+        "state IN ('pending', 'queued') AND expires_at IS NOT NULL"
+        f" AND expires_at < {sql.now()}"
+    )
+    for (id,) in sql.fetch(
+        f"SELECT id FROM ledger_taskrun WHERE {late} LIMIT {ROWS_PER_STEP}"
+    ):
+        unstarted.end(id, TaskRevokedError("expired"), State.CANCELLED, only_if=late)
+
+
+def ring_lost() -> bool:
+    """Ring again for runs whose message got lost, queue by queue.
+
+    Queued rows and an empty queue mean that messages are lost. Rows that are merely older
+    than some seconds mean nothing: ringing for them would multiply a backlog.
+    """
+    waiting = sql.fetch(
+        f"""
+        SELECT DISTINCT queue FROM ledger_taskrun
+        WHERE state = 'queued' AND rung_at < {sql.from_now()}
+        """,
+        [-env.LEDGER_LOST_SECONDS],
+    )
+    for (queue,) in waiting:
+        try:
+            empty = messages_in(queue) == 0
+        except Exception as error:
+            log.warning("broker does not tell the length of %s: %r", queue, error)
+            return False
+        if empty:
+            age, parameters = sql.from_now(), [queue, -env.LEDGER_LOST_SECONDS]
+        else:
+            patience = (
+                f"-%s * (1 << (CASE WHEN rings < {MAX_DOUBLINGS} THEN rings"
+                f" ELSE {MAX_DOUBLINGS} END))"
+            )
+            age = sql.later(patience)
+            parameters = [queue, BACKLOG_FACTOR * env.LEDGER_LOST_SECONDS]
+        rows = _take(
+            f"state = 'queued' AND queue = %s AND rung_at < {age}",
+            parameters,
+            order="rung_at",
+        )
+        if rows:
+            log.warning("%d lost messages of %s rung again", len(rows), queue)
+        if not _ring(rows):
+            return False
+    return True
+
+
+def messages_in(queue: str) -> int:
+    """Return how many messages wait in a queue of the broker."""
+    with current_app.connection_for_write(
+        transport_options={"max_retries": 0}
+    ) as broker:
+        channel: Any = broker.default_channel
+        try:
+            declared = channel.queue_declare(queue, passive=True)
+        except broker.channel_errors:
+            return 0  # a queue that Redis does not know is one that is empty
+        return int(declared.message_count)
+
+
+def _take(
+    where: str,
+    parameters: list[object] | None = None,
+    *,
+    order: str,
+    limit: int = ROWS_PER_STEP,
+    skip_locked: bool = True,
+) -> list[Call]:
+    """Mark rows as rung; of several relays, each row goes to one.
+
+    Materialized, because PostgreSQL may execute a subquery once per row, and then takes
+    more rows than its LIMIT. The WHERE clause stands in the UPDATE again, because another
+    relay may have changed a row between the SELECT and the lock.
+    """
+    values = parameters or []
+    rows = sql.fetch(
+        f"""
+        WITH taken AS MATERIALIZED (
+            SELECT id FROM ledger_taskrun WHERE {where}
+            ORDER BY {order} LIMIT {limit} {sql.for_update(skip_locked=skip_locked)}
+        )
+        UPDATE ledger_taskrun
+        SET state = 'queued', rung_at = {sql.now()}, lease_until = NULL,
+            rings = rings + CASE WHEN state = 'queued' THEN 1 ELSE 0 END
+        WHERE id IN (SELECT id FROM taken) AND {where}
+        {_RUNG}
+        """,
+        [*values, *values],
+    )
+    return [
+        Call(id, name, queue, loads(args), loads(kwargs), loads(options), number=number)
+        for id, name, queue, args, kwargs, options, number in rows
+    ]
+
+
+def _ring(calls: list[Call]) -> bool:
+    """Publish; the first attempt is made even though the breaker is open."""
+    if not calls:
+        return True
+    if not doorbell.ring(calls[0], force=True):
+        doorbell.park(calls)
+        return False
+    return doorbell.ring_or_park(calls[1:])

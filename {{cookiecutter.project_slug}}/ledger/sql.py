@@ -1,0 +1,90 @@
+"""What the ledger's statements need to be the same on PostgreSQL and SQLite.
+
+All times come from the database's clock, because the clocks of workers differ: a lease is
+only as good as the clock that all of them share.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connection
+
+from ledger.states import ACTIVE, State
+
+
+def now() -> str:
+    """Return the SQL for the database's time at this moment, not at the transaction's."""
+    if connection.vendor == "postgresql":
+        return "clock_timestamp()"
+    return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+
+
+def from_now() -> str:
+    """Return the SQL for a number of seconds from now: one parameter, NULL gives NULL."""
+    return later("%s")
+
+
+def later(seconds: str) -> str:
+    """Return the SQL for a time from now.
+
+    Args:
+        seconds: SQL for the number of seconds; negative ones are in the past.
+    """
+    if connection.vendor == "postgresql":
+        return f"clock_timestamp() + ({seconds}) * interval '1 second'"
+    return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', ({seconds}) || ' seconds')"
+
+
+def for_update(*, skip_locked: bool) -> str:
+    """Return the end of a SELECT whose rows are about to be taken.
+
+    SQLite has one writer at a time, so that there is nothing to lock or to skip.
+
+    Args:
+        skip_locked: leave out rows that another relay is taking just now.
+    """
+    if not connection.features.has_select_for_update:
+        return ""
+    return "FOR UPDATE SKIP LOCKED" if skip_locked else "FOR UPDATE"
+
+
+def without_waiting_for_disk() -> str:
+    """Return the end of a RETURNING clause that makes its commit not wait for the disk.
+
+    For claims only. One that a crash of the database undoes was made by a worker whose
+    token the row then no longer has: the run is rung again and the worker's end refused.
+    https://www.postgresql.org/docs/current/wal-async-commit.html
+    """
+    if connection.vendor == "postgresql":
+        return ", set_config('synchronous_commit', 'off', true)"
+    return ""
+
+
+def in_states(*states: State) -> str:
+    """Return the SQL that a row is in one of these states, in the wording of the indexes."""
+    names = ", ".join(f"'{state.value}'" for state in states)
+    return f"state IN ({names})" if len(states) > 1 else f"state = {names}"
+
+
+def not_final() -> str:
+    """Return the SQL that a row has not ended."""
+    return in_states(*sorted(ACTIVE))
+
+
+def placeholders(values: Sequence[Any]) -> str:
+    """Return one placeholder per value, with commas between."""
+    return ", ".join(["%s"] * len(values))
+
+
+def fetch(statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Execute a statement and return the rows that it yields."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+def execute(statement: str, parameters: Sequence[Any] = ()) -> int:
+    """Execute a statement and return how many rows it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return int(cursor.rowcount)

@@ -1,0 +1,102 @@
+"""How a run ends that no process is executing: unpublishable, expired, revoked or dead.
+
+What hangs on it follows as if a worker had ended it: chords get their part, chains fail,
+errbacks are called.
+"""
+
+from typing import Any
+
+from celery import current_app
+from celery.app.task import Context
+from celery.exceptions import TaskRevokedError
+from django.db import transaction
+from kombu.utils.json import loads
+
+from ledger import sql
+from ledger.models import TaskRun
+from ledger.states import State
+
+# The mark of a request whose row this module has ended already.
+ENDED = "ledger_ended"
+
+
+def end(
+    id: str,
+    error: BaseException,
+    state: State = State.FAILED,
+    *,
+    only_if: str = "state IN ('pending', 'queued', 'replaced')",
+) -> bool:
+    """End a run, and all that hangs on it, in one transaction.
+
+    Args:
+        id: of the run.
+        error: why; `get()` raises it.
+        state: failed, dead or cancelled.
+        only_if: SQL that must still hold for the row, because another relay, or the
+            worker itself, may have been faster.
+
+    Returns:
+        Whether the run was ended by this call.
+    """
+    app: Any = current_app
+    with transaction.atomic():
+        encoded = app.backend.encode(app.backend.prepare_exception(error))
+        changed = sql.execute(
+            f"""
+            UPDATE ledger_taskrun
+            SET state = %s, result = %s, reason = %s, custom_state = '',
+                lease_until = NULL, ended_at = {sql.now()}
+            WHERE id = %s AND {only_if}
+            """,
+            [state.value, encoded, describe(error), id],
+        )
+        if not changed:
+            return False
+        _follow(app, id, error, state)
+    return True
+
+
+def request_of(run: TaskRun) -> Context:
+    """Return what Celery's backends want to know of a run, as if it were executing."""
+    options: dict[str, Any] = loads(run.options)
+    request = {
+        "id": run.id,
+        "task": run.name,
+        "args": loads(run.args),
+        "kwargs": loads(run.kwargs),
+        "group": options.get("group_id"),
+        "group_index": options.get("group_index"),
+        "chord": options.get("chord"),
+        "chain": options.get("chain"),
+        "callbacks": _as_list(options.get("link")),
+        "errbacks": _as_list(options.get("link_error")),
+        "root_id": options.get("root_id"),
+        "parent_id": options.get("parent_id"),
+        "retries": options.get("retries", 0),
+        "ignore_result": options.get("ignore_result", False),
+        "delivery_info": {"routing_key": run.queue},
+        "headers": options.get("headers") or {},
+    }
+    return Context(request)
+
+
+def describe(error: BaseException) -> str:
+    """Return the reason that a person reads in a list of runs."""
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _follow(app: Any, id: str, error: BaseException, state: State) -> None:
+    request = request_of(TaskRun.objects.get(pk=id))
+    request.update({ENDED: True})
+    if isinstance(error, TaskRevokedError):
+        app.backend.mark_as_revoked(id, str(error), request=request)
+    else:
+        app.backend.mark_as_failure(id, error, request=request)
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,0 +1,110 @@
+"""Connect the ledger to Celery's workers, by their signals."""
+
+import threading
+import time
+from typing import Any
+
+from celery import Task, signals
+from django.db import connections
+
+from ledger import heartbeat, lease, relay
+from ledger.states import State
+from ledger.task import DurableTask, claim_of
+
+# Seconds to wait for a thread that is in the middle of a statement.
+STOP_SECONDS = 2
+
+_stop = threading.Event()
+_threads: list[threading.Thread] = []
+
+
+def connect() -> None:
+    """Connect the handlers; calling it again changes nothing."""
+    for signal, handler in (
+        (signals.worker_init, _name_worker),
+        (signals.worker_ready, _start_threads),
+        (signals.worker_shutdown, _stop_threads),
+        (signals.task_prerun, _use_sound_connection),
+        (signals.task_success, _commit),
+        (signals.task_failure, _fail),
+        (signals.task_postrun, _close_claim),
+    ):
+        signal.connect(handler, dispatch_uid="ledger")
+
+
+def _name_worker(sender: Any, **kwargs: Any) -> None:
+    lease.Worker.start(sender.hostname)
+
+
+def _start_threads(**kwargs: Any) -> None:
+    _stop.clear()
+    _threads[:] = [heartbeat.start(_stop), relay.start(_stop)]
+
+
+def _stop_threads(**kwargs: Any) -> None:
+    _stop.set()
+    relay.look_now()
+    for thread in _threads:
+        thread.join(STOP_SECONDS)
+    lease.release_all()
+    connections.close_all()
+
+
+def _use_sound_connection(task: Task[Any, Any], **kwargs: Any) -> None:
+    """Let a task begin with a connection that it can use.
+
+    Pool processes keep their connections (`CELERY_DB_REUSE_MAX`). One that an earlier task
+    left in a transaction would swallow the commits of all that follow. One that died in
+    between is noticed by the claim, which connects again; Django's own check would cost a
+    statement more for each task, and is made for plain tasks only.
+    """
+    if task.request.is_eager:
+        return
+    for connection in connections.all(initialized_only=True):
+        obsolete = connection.close_at and time.monotonic() >= connection.close_at
+        if connection.in_atomic_block:
+            if not _is_test_transaction(connection):
+                _forget(connection)
+        elif (
+            connection.errors_occurred or obsolete or not isinstance(task, DurableTask)
+        ):
+            connection.close_if_unusable_or_obsolete()
+
+
+def _forget(connection: Any) -> None:
+    connection.close()
+    connection.in_atomic_block = False
+    connection.savepoint_ids = []
+    connection.atomic_blocks = []
+    connection.needs_rollback = False
+    connection.closed_in_transaction = False
+    connection.connection = None
+
+
+def _is_test_transaction(connection: Any) -> bool:
+    blocks = getattr(connection, "atomic_blocks", [])
+    return any(getattr(block, "_from_testcase", False) for block in blocks)
+
+
+def _commit(sender: Task[Any, Any], **kwargs: Any) -> None:
+    """Commit for result backends that know nothing of claims (`redis://`)."""
+    held = claim_of(sender.request)
+    if held is not None:
+        held.commit()
+
+
+def _fail(sender: Task[Any, Any], exception: BaseException, **kwargs: Any) -> None:
+    """End the run for result backends that know nothing of claims (`redis://`)."""
+    from ledger.unstarted import describe
+
+    held = claim_of(sender.request)
+    if held is None or held.ended or held.lost:
+        return
+    held.rollback()
+    held.finish(State.FAILED, reason=describe(exception))
+
+
+def _close_claim(task: Task[Any, Any], **kwargs: Any) -> None:
+    held = claim_of(task.request)
+    if held is not None:
+        held.close()

@@ -1,0 +1,54 @@
+"""The ledger in one process: an in-memory broker, and a worker without processes.
+
+Every test runs with the table of legal moves installed as a trigger in the database.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.db import connection
+from kombu.transport.memory import Channel
+
+from config.celery import app
+from ledger import doorbell
+from ledger.models import ChordRun, TaskRun
+from ledger.states import FINAL
+from tests.harness.legal_moves import enforced
+from tests.ledger.inline import InlineWorker
+
+
+@pytest.fixture(autouse=True)
+def _ledger(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    app.finalize()
+    app.loader.import_default_modules()
+    Channel.queues.clear()
+    monkeypatch.setattr(doorbell, "_down_until", {})
+    with enforced(connection):
+        yield
+    Channel.queues.clear()
+
+
+@pytest.fixture
+def worker() -> InlineWorker:
+    """A worker that executes in this process what the broker has for it."""
+    return InlineWorker()
+
+
+@pytest.fixture
+def app_setting(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, object], None]:
+    """Change a setting of the Celery app for one test."""
+
+    def change(name: str, value: object) -> None:
+        monkeypatch.setitem(app.conf, name, value)
+
+    return change
+
+
+@pytest.fixture
+def every_row_ends(worker: InlineWorker) -> Iterator[None]:
+    """Execute what a test has left, and check that all of it ends."""
+    yield
+    worker.drain()
+    unended = TaskRun.objects.exclude(state__in=FINAL)
+    assert not list(unended.values_list("name", "state"))
+    assert not ChordRun.objects.exists()

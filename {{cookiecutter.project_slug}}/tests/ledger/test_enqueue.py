@@ -1,0 +1,180 @@
+"""How a run begins: in the caller's transaction, or not at all."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import structlog
+from celery.exceptions import QueueNotFound, TaskRevokedError
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from kombu.exceptions import EncodeError
+
+from config.celery import app
+from ledger import relay, sql
+from ledger.claim import Claim
+from ledger.models import TaskRun
+from ledger.states import State
+from tests.harness.effects.tasks import add, ignored
+from tests.ledger.inline import InlineWorker, run_of, waiting
+
+
+class Undo(Exception):
+    """Rolls a transaction back."""
+
+
+def test_row_is_there_before_the_call_returns() -> None:
+    result = add.delay(1, 2)
+
+    run = run_of(result)
+    assert (run.name, json.loads(run.args), run.queue) == (add.name, [1, 2], "fast")
+    assert run.state == State.QUEUED
+
+
+def test_message_is_published_on_commit_only() -> None:
+    with transaction.atomic():
+        add.delay(1, 2)
+        assert not waiting()
+
+    assert waiting()
+
+
+def test_rollback_leaves_neither_row_nor_message() -> None:
+    with pytest.raises(Undo), transaction.atomic():
+        add.delay(1, 2)
+        raise Undo
+
+    assert not TaskRun.objects.exists()
+    assert not waiting()
+
+
+def test_group_is_one_insert() -> None:
+    from celery import group
+
+    with CaptureQueriesContext(connection) as queries:
+        group(add.s(number, 1) for number in range(100))()
+
+    inserts = [q for q in queries.captured_queries if "INSERT" in q["sql"]]
+    assert len(inserts) == 1
+
+
+def test_group_with_a_member_that_cannot_be_stored_leaves_none() -> None:
+    from celery import group
+
+    with pytest.raises(EncodeError):
+        group(add.s(1, 1), add.s(object(), 1), add.s(2, 2))()
+
+    assert not TaskRun.objects.exists()
+    assert not waiting()
+
+
+def test_simple_task_costs_two_statements(worker: InlineWorker) -> None:
+    add.delay(1, 2)
+    with app.connection_for_write() as broker:
+        [message] = worker.messages(broker)
+
+    with CaptureQueriesContext(connection) as queries:
+        worker.execute(message)
+
+    assert [q["sql"].split()[0] for q in queries.captured_queries] == ["UPDATE"] * 2
+
+
+def test_wrong_arguments_are_the_callers_error() -> None:
+    with pytest.raises(TypeError):
+        add.apply_async((1, 2, 3))
+
+    assert not TaskRun.objects.exists()
+
+
+def test_unknown_queue_is_the_callers_error() -> None:
+    with pytest.raises(QueueNotFound):
+        add.apply_async((1, 2), queue="urgent")
+
+
+def test_soft_limit_above_the_hard_one_is_the_callers_error() -> None:
+    with pytest.raises(ValueError, match="soft_time_limit"):
+        add.apply_async((1, 2), soft_time_limit=20, time_limit=10)
+
+
+def test_ignored_result_is_known_to_the_caller(worker: InlineWorker) -> None:
+    result = ignored.delay(1)
+
+    worker.drain()
+
+    assert result.ignored
+    assert result.get() is None
+    assert run_of(result).result is None
+    assert run_of(result).state == State.SUCCEEDED
+
+
+def test_second_call_with_a_unique_key_gets_the_first_ones_result(
+    worker: InlineWorker,
+) -> None:
+    first = add.apply_async((1, 2), unique_key="sum")
+    second = add.apply_async((3, 4), unique_key="sum")
+
+    worker.drain()
+
+    assert first.id == second.id
+    assert second.get(timeout=1) == 3
+    assert add.apply_async((5, 6), unique_key="sum").id != first.id
+
+
+def test_countdown_waits_in_the_row(worker: InlineWorker) -> None:
+    result = add.apply_async((1, 2), countdown=60)
+
+    worker.drain(now=False)
+    assert (run_of(result).state, worker.executed) == (State.PENDING, [])
+
+    worker.drain(now=True)
+    assert result.get(timeout=1) == 3
+
+
+def test_eta_waits_in_the_row() -> None:
+    eta = datetime.now(UTC) + timedelta(hours=1)
+
+    run = run_of(add.apply_async((1, 2), eta=eta))
+
+    assert abs((run.run_at - eta).total_seconds()) < 1
+
+
+def test_run_that_expired_is_cancelled_by_the_relay(worker: InlineWorker) -> None:
+    result = add.apply_async((1, 2), expires=60, countdown=30)
+    sql.execute(f"UPDATE ledger_taskrun SET expires_at = {sql.later('-1')}")
+
+    relay.step()
+
+    with pytest.raises(TaskRevokedError, match="expired"):
+        result.get(timeout=1)
+
+
+def test_expired_run_cannot_be_claimed() -> None:
+    run = run_of(add.apply_async((1, 2), expires=60))
+    sql.execute(f"UPDATE ledger_taskrun SET expires_at = {sql.later('-1')}")
+
+    assert Claim.take(run.id, "token") is None
+
+
+def test_message_sent_by_name_gets_its_row_when_it_arrives(
+    worker: InlineWorker,
+) -> None:
+    result = app.send_task(add.name, (1, 2))
+    assert not TaskRun.objects.exists()
+
+    worker.drain()
+
+    assert result.get(timeout=1) == 3
+    assert run_of(result).attempts == 1
+
+
+def test_called_as_a_function_it_is_one() -> None:
+    assert add(1, 2) == 3
+    assert add.apply((1, 2)).get() == 3
+    assert not TaskRun.objects.exists()
+
+
+def test_request_id_is_stored_with_the_run() -> None:
+    with structlog.contextvars.bound_contextvars(request_id="from-the-web"):
+        result = add.delay(1, 2)
+
+    assert "from-the-web" in run_of(result).options

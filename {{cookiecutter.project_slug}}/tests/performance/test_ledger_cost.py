@@ -1,0 +1,87 @@
+"""What the ledger costs beside bare Celery with results in Redis, side by side in one run."""
+
+import time
+from collections.abc import Callable
+from signal import SIGCONT, SIGSTOP
+from statistics import median
+from typing import Any
+
+import pytest
+from celery import group
+
+from ledger.models import TaskRun
+from tests.harness.broker import publishing_to, unfinished
+from tests.harness.effects.tasks import echo, plain_echo
+from tests.harness.fixtures import StartWorker, WaitUntil
+from tests.harness.processes import Worker
+from tools.dev.broker import Broker
+
+pytestmark = pytest.mark.performance
+
+TASKS = 1000
+ROUNDS = 5
+SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.harness.durable_settings"}
+
+
+class Side:
+    """One of the two systems: how to enqueue, and how to see that all is done."""
+
+    def __init__(
+        self, task: Any, worker: Worker, queue: str, is_done: Callable[[], bool]
+    ) -> None:
+        self.task = task
+        self.worker = worker
+        self.queue = queue
+        self.is_done = is_done
+        self.enqueued: list[float] = []
+        self.grouped: list[float] = []
+        self.drained: list[float] = []
+
+    def round(self, wait_until: WaitUntil) -> None:
+        """Enqueue one by one and as a group, then let the worker drain both."""
+        self.worker.signal_all(SIGSTOP)
+        started = time.perf_counter()
+        for number in range(TASKS):
+            self.task.apply_async((number,), queue=self.queue)
+        self.enqueued.append(TASKS / (time.perf_counter() - started))
+        members = (self.task.s(n).set(queue=self.queue) for n in range(TASKS))
+        canvas = group(members)
+        started = time.perf_counter()
+        canvas.apply_async()
+        self.grouped.append(TASKS / (time.perf_counter() - started))
+        started = time.perf_counter()
+        self.worker.signal_all(SIGCONT)
+        wait_until(self.is_done, timeout=120)
+        self.drained.append(2 * TASKS / (time.perf_counter() - started))
+
+
+def test_cost_beside_bare_celery(
+    broker: Broker, worker: StartWorker, wait_until: WaitUntil
+) -> None:
+    results = f"{broker.url}/1"
+    quiet = {"LOG_LEVEL": "WARNING", "WORKER_CONCURRENCY": "io=2,fast=2"}
+    bare_worker = worker(
+        "io", ready=False, CELERY_RESULT_BACKEND=results, **SETTINGS, **quiet
+    )
+    ledger_worker = worker("fast", ready=False, **SETTINGS, **quiet)
+    bare = Side(
+        plain_echo, bare_worker, "io", lambda: unfinished(broker.url, "io") == 0
+    )
+    ledger = Side(
+        echo, ledger_worker, "fast", lambda: not TaskRun.objects.active().exists()
+    )
+    warm = [bare.task.apply_async((0,), queue="io"), ledger.task.delay(0)]
+    wait_until(lambda: bare.is_done() and ledger.is_done(), timeout=60)
+    assert warm
+
+    for _ in range(ROUNDS + 1):
+        with publishing_to(broker.url, results=results):
+            bare.round(wait_until)
+        ledger.round(wait_until)
+
+    for what in ("enqueued", "grouped", "drained"):
+        without, with_ledger = (median(getattr(s, what)[1:]) for s in (bare, ledger))
+        print(
+            f"\n{what}: bare {without:.0f}/s, ledger {with_ledger:.0f}/s,"
+            f" ratio {with_ledger / without:.2f}"
+        )
