@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from inspect import signature
 from typing import Any
 
 from celery import Celery, Task
@@ -21,6 +22,9 @@ _NOT_STORED = frozenset("""
     producer connection publisher router result_cls retry retry_policy exchange routing_key
     exchange_type redelivered add_to_parent countdown eta unique_key route_name
     """.split())
+
+# What would wait for ever for a call whose unique key another run has.
+_FOLLOWED_BY = ("group_id", "chord", "chain", "link", "link_error")
 
 # Sent with `headers`, a dictionary to which receivers add what shall travel with the run.
 # Unlike Celery's `before_task_publish`, it is sent where the call is made.
@@ -92,6 +96,8 @@ def prepare(
         TypeError: if the task's function does not take these arguments.
         ValueError: if its soft time limit exceeds the hard one.
         QueueNotFound: if the queue is not in the topology.
+        ValueError: if a call that may turn out to be another one has a unique key, and
+            something that waits for it.
     """
     app: Any = task.app
     known: Any = task  # the types of Celery leave some of it out
@@ -105,6 +111,10 @@ def prepare(
     options = {**known._get_exec_options(), **options}
     _check_limits(task, options)
     parent = app.current_worker_task
+    unique_key = None
+    if not parent or options.get("task_id") != parent.request.id:
+        # Else it is a retry or a replacement, whose run has its key already.
+        unique_key = _unique_key(task, args, kwargs, options)
     if parent:
         request = parent.request
         options["root_id"] = options.get("root_id") or request.root_id or request.id
@@ -136,8 +146,30 @@ def prepare(
         },
         delay=max(0.0, float(delay)),
         expires_in=expires_in,
-        unique_key=options.get("unique_key"),
+        unique_key=unique_key,
     )
+
+
+def _unique_key(
+    task: Task[Any, Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> str | None:
+    """Return the key of this call, from the call itself or from the task's template."""
+    key: str | None = options.get("unique_key")
+    template: str | None = getattr(task, "unique_key", None)
+    if key is None and template:
+        arguments = signature(task.run).bind(*args, **kwargs)
+        arguments.apply_defaults()
+        key = template.format_map(arguments.arguments)
+    followed_by = [name for name in _FOLLOWED_BY if options.get(name)]
+    if key and followed_by:
+        raise ValueError(
+            f"{task.name} has the unique key {key!r}, so that this call may be none of "
+            f"its own: it cannot be part of a canvas ({', '.join(followed_by)})"
+        )
+    return key
 
 
 def _check_limits(task: Task[Any, Any], options: Mapping[str, Any]) -> None:

@@ -40,11 +40,15 @@ class DurableTask(Task[P, R]):
         atomic: the body's changes to the database, its end and all that it enqueues commit
             together, so that they take effect exactly once. The body then runs in one
             transaction: keep it short, and on SQLite expect all other writers to wait.
+        unique_key: a template that names arguments, such as `"invoice:{invoice_id}"`; of
+            all calls with the same key, one at a time is active, and the others return its
+            result. `apply_async(unique_key=…)` overrides it.
         idempotency_key: the same on every attempt; for effects outside the database.
     """
 
     abstract = True
     atomic = False
+    unique_key: str | None = None
     Request = "ledger.request:LedgerRequest"
     # Else Celery does not tell the backend about failures and retries of such a task.
     store_errors_even_if_ignored = True

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import structlog
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as CacheUnavailable
 
 RETRY_AFTER_SECONDS = 30
@@ -13,10 +12,9 @@ log = structlog.stdlib.get_logger("web")
 
 
 class ApiErrorsMiddleware:
-    """Answer in JSON: 404 for what does not exist, 503 when a task could not be enqueued.
+    """Answer in JSON: 404 for what does not exist, 503 while the cache is down.
 
-    What the request stored is committed by then. A client that repeats it with the same
-    `Idempotency-Key` gets the stored object, and the task is enqueued.
+    A broker that is down is no error: tasks are stored, and start when it is back.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -31,11 +29,11 @@ class ApiErrorsMiddleware:
         """Turn such an error into an answer; any other error is not ours."""
         if isinstance(exception, Http404) and request.path.startswith("/api/"):
             return JsonResponse({"error": "not found"}, status=404)
-        if not isinstance(exception, OperationalError | CacheUnavailable):
+        if not isinstance(exception, CacheUnavailable):
             return None
-        log.error("broker or cache is down", path=request.path, error=str(exception))
+        log.error("cache is down", path=request.path, error=str(exception))
         return JsonResponse(
-            {"error": "background work is not available; repeat the request later"},
+            {"error": "not available at the moment; repeat the request later"},
             status=503,
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
         )

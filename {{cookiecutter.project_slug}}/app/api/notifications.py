@@ -12,7 +12,6 @@ from app.api.auth import token_required
 from app.models import WebhookDelivery
 from app.services import notification
 from app.tasks.notification_tasks import deliver_webhook
-from app.tasks.utils.enqueueing import enqueue_after_commit
 
 
 @token_required
@@ -35,7 +34,10 @@ def create(request: HttpRequest) -> JsonResponse:
         with transaction.atomic():
             delivery = notification.create(str(url), str(event), payload, key=key)
             if delivery.state == WebhookDelivery.State.PENDING:
-                enqueue_after_commit(deliver_webhook, delivery.pk)
+                # One run per delivery for ever: its id is the delivery's own key.
+                deliver_webhook.apply_async(
+                    (delivery.pk,), task_id=str(delivery.idempotency_key)
+                )
     except notification.InvalidWebhook as error:
         return JsonResponse({"error": str(error)}, status=400)
     return JsonResponse(_describe(delivery), status=202)

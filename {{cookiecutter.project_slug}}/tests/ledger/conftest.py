@@ -7,31 +7,24 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import connection
-from kombu.transport.memory import Channel
 
 from config.celery import app
-from ledger import doorbell
 from ledger.models import ChordRun, TaskRun
 from ledger.states import FINAL
+from tests.harness.inline import InlineWorker
 from tests.harness.legal_moves import enforced
-from tests.ledger.inline import InlineWorker
 
 
 @pytest.fixture(autouse=True)
-def _ledger(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    app.finalize()
-    app.loader.import_default_modules()
-    Channel.queues.clear()
-    monkeypatch.setattr(doorbell, "_down_until", {})
+def _only_legal_moves(transactional_db: None) -> Iterator[None]:
     with enforced(connection):
         yield
-    Channel.queues.clear()
 
 
-@pytest.fixture
-def worker() -> InlineWorker:
+@pytest.fixture(autouse=True)
+def worker(inline_worker: InlineWorker) -> InlineWorker:
     """A worker that executes in this process what the broker has for it."""
-    return InlineWorker()
+    return inline_worker
 
 
 @pytest.fixture

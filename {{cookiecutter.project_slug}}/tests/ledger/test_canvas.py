@@ -16,7 +16,7 @@ from tests.harness.effects.tasks import (
     spawn,
     total,
 )
-from tests.ledger.inline import InlineWorker, effects
+from tests.harness.inline import InlineWorker, effects
 
 pytestmark = pytest.mark.usefixtures("every_row_ends")
 

@@ -10,7 +10,7 @@ from ledger.models import TaskRun
 from ledger.states import State
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import add, effect, retried
-from tests.ledger.inline import InlineWorker, run_of
+from tests.harness.inline import InlineWorker, run_of
 
 
 def test_same_message_twenty_times_runs_once(worker: InlineWorker) -> None:

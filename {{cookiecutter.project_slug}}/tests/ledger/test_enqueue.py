@@ -2,9 +2,11 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import structlog
+from celery import Signature, chain, chord, group
 from celery.exceptions import QueueNotFound, TaskRevokedError
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -15,8 +17,8 @@ from ledger import relay, sql
 from ledger.claim import Claim
 from ledger.models import TaskRun
 from ledger.states import State
-from tests.harness.effects.tasks import add, ignored
-from tests.ledger.inline import InlineWorker, run_of, waiting
+from tests.harness.effects.tasks import add, ignored, once_per_key
+from tests.harness.inline import InlineWorker, effects, run_of, waiting
 
 
 class Undo(Exception):
@@ -118,6 +120,45 @@ def test_second_call_with_a_unique_key_gets_the_first_ones_result(
     assert first.id == second.id
     assert second.get(timeout=1) == 3
     assert add.apply_async((5, 6), unique_key="sum").id != first.id
+
+
+def test_unique_key_may_be_a_template_of_the_arguments(worker: InlineWorker) -> None:
+    first, same, other = (once_per_key.delay(key) for key in ("a", "a", "b"))
+    by_keyword = once_per_key.delay(key="a")
+
+    worker.drain()
+
+    assert first.id == same.id == by_keyword.id != other.id
+    assert effects() == ["a", "b"]
+
+
+def test_retry_of_a_run_with_a_unique_key_keeps_it(worker: InlineWorker) -> None:
+    result = once_per_key.delay("a", retries=1)
+    worker.drain(now=False)
+
+    assert once_per_key.delay("a").id == result.id
+
+    worker.drain()
+    assert effects() == ["a", "a"]
+
+
+@pytest.mark.parametrize(
+    "canvas",
+    [
+        group(once_per_key.s("a"), once_per_key.s("b")),
+        chain(once_per_key.s("a"), once_per_key.si("b")),
+        chord([once_per_key.s("a")], add.si(1, 2)),
+        once_per_key.s("a").set(link=add.si(1, 2)),
+    ],
+    ids=["group", "chain", "chord", "link"],
+)
+def test_call_with_a_unique_key_cannot_be_waited_for_in_a_canvas(
+    canvas: Signature[Any],
+) -> None:
+    with pytest.raises(ValueError, match="cannot be part of a canvas"):
+        canvas.apply_async()
+
+    assert not TaskRun.objects.exists()
 
 
 def test_countdown_waits_in_the_row(worker: InlineWorker) -> None:

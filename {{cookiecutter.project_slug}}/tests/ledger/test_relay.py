@@ -13,7 +13,7 @@ from ledger.models import TaskRun
 from ledger.states import State
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import add
-from tests.ledger.inline import InlineWorker, run_of
+from tests.harness.inline import InlineWorker, run_of
 
 
 def crash(run: TaskRun) -> None:

@@ -32,7 +32,7 @@ from tests.harness.effects.tasks import (
     retried_quietly,
     retried_unpicklable,
 )
-from tests.ledger.inline import InlineWorker, run_of
+from tests.harness.inline import InlineWorker, run_of
 
 
 def test_retry_is_the_same_run(worker: InlineWorker) -> None:

@@ -1,9 +1,9 @@
 """Tasks that run once a day."""
 
-from celery import Task, shared_task
-
 from app.services import notification
 from app.tasks.utils.retry_policies import DATABASE
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
@@ -20,7 +20,7 @@ from app.tasks.utils.retry_policies import DATABASE
     soft_time_limit=840,
     time_limit=900,
 )
-def prune_webhook_deliveries(self: Task[[], int]) -> int:
+def prune_webhook_deliveries(self: DurableTask[[], int]) -> int:
     """Delete webhook deliveries past their retention.
 
     Returns:

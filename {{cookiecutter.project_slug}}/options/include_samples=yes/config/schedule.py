@@ -10,11 +10,6 @@ from typing import Any
 from celery.schedules import crontab
 
 SCHEDULE: dict[str, dict[str, Any]] = {
-    "hourly: restart stalled imports": {
-        "task": "app.tasks.periodic.hourly_tasks.restart_stalled_imports",
-        "schedule": crontab(minute="5"),
-        "options": {"expires": 3_600},
-    },
     "daily: prune webhook deliveries": {
         "task": "app.tasks.periodic.daily_tasks.prune_webhook_deliveries",
         "schedule": crontab(hour="3", minute="10"),

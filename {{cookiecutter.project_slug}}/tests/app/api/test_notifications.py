@@ -2,12 +2,14 @@
 
 import pytest
 from django.test import Client
-from kombu.exceptions import OperationalError
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from app.models import WebhookDelivery
 from app.tasks.notification_tasks import deliver_webhook
+from config.env import NO_BROKER_URL
+from ledger.models import TaskRun
 from tests.factories.notification import WebhookDeliveryFactory
+from tests.harness.broker import publishing_to
 
 pytestmark = pytest.mark.django_db
 
@@ -51,22 +53,18 @@ def test_repeated_request_with_its_key_gets_the_first_delivery(api: Client) -> N
 
     assert first.json()["id"] == second.json()["id"]
     assert str(WebhookDelivery.objects.get().idempotency_key) == key["Idempotency-Key"]
+    assert TaskRun.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_broker_that_is_down_is_answered_503_and_the_delivery_is_kept(
-    api: Client, monkeypatch: pytest.MonkeyPatch
+def test_broker_that_is_down_neither_loses_the_delivery_nor_refuses_the_request(
+    api: Client,
 ) -> None:
-    def refuse(*args: object, **options: object) -> None:
-        raise OperationalError("connection refused")
+    with publishing_to(NO_BROKER_URL):
+        response = api.post("/api/notifications", BODY, content_type="application/json")
 
-    monkeypatch.setattr(deliver_webhook, "apply_async", refuse)
-
-    response = api.post("/api/notifications", BODY, content_type="application/json")
-
-    assert response.status_code == 503
-    assert response["Retry-After"] == "30"
-    assert WebhookDelivery.objects.get().state == "pending"
+    assert response.status_code == 202
+    assert TaskRun.objects.waiting().get().name == deliver_webhook.name
 
 
 def test_key_that_is_no_uuid_is_refused(api: Client) -> None:

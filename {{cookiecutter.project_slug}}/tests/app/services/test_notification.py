@@ -15,11 +15,13 @@ pytestmark = pytest.mark.django_db
 
 State = WebhookDelivery.State
 
+KEY = "0b0e7b5c-5a3f-5d3e-9d57-1f6a0c1f2b3d"
+
 
 def test_delivered_with_its_event_and_payload(receiver: Receiver) -> None:
     delivery = WebhookDeliveryFactory.create(url=receiver.url, event="report.imported")
 
-    notification.deliver(delivery.pk)
+    notification.deliver(delivery.pk, idempotency_key=KEY)
 
     delivery.refresh_from_db()
     assert (delivery.state, delivery.status_code) == (State.DELIVERED, 200)
@@ -32,8 +34,8 @@ def test_delivered_with_its_event_and_payload(receiver: Receiver) -> None:
 def test_delivered_once_however_often_it_is_asked_for(receiver: Receiver) -> None:
     delivery = WebhookDeliveryFactory.create(url=receiver.url)
 
-    notification.deliver(delivery.pk)
-    notification.deliver(delivery.pk)
+    notification.deliver(delivery.pk, idempotency_key=KEY)
+    notification.deliver(delivery.pk, idempotency_key=KEY)
 
     assert len(receiver.requests) == 1
 
@@ -46,23 +48,23 @@ def test_receiver_that_is_not_well_is_worth_another_attempt(
     receiver.answers.append(status)
 
     with pytest.raises(notification.WebhookUnavailable, match=f"HTTP {status}"):
-        notification.deliver(delivery.pk)
+        notification.deliver(delivery.pk, idempotency_key=KEY)
 
     delivery.refresh_from_db()
     assert (delivery.state, delivery.attempts) == (State.PENDING, 1)
     assert delivery.error == f"HTTP {status} from 127.0.0.1"
 
 
-def test_every_attempt_carries_the_same_idempotency_key(receiver: Receiver) -> None:
+def test_receiver_gets_the_idempotency_key(receiver: Receiver) -> None:
     delivery = WebhookDeliveryFactory.create(url=receiver.url)
     receiver.answers.append(503)
 
     with pytest.raises(notification.WebhookUnavailable):
-        notification.deliver(delivery.pk)
-    notification.deliver(delivery.pk)
+        notification.deliver(delivery.pk, idempotency_key=KEY)
+    notification.deliver(delivery.pk, idempotency_key=KEY)
 
     keys = [request.headers["idempotency-key"] for request in receiver.requests]
-    assert keys == [str(delivery.idempotency_key)] * 2
+    assert keys == [KEY] * 2
 
 
 @pytest.mark.parametrize("status", [400, 404, 410, 302])
@@ -72,7 +74,7 @@ def test_answer_that_will_not_change_rejects_the_delivery(
     delivery = WebhookDeliveryFactory.create(url=receiver.url)
     receiver.answers.append(status)
 
-    notification.deliver(delivery.pk)
+    notification.deliver(delivery.pk, idempotency_key=KEY)
 
     delivery.refresh_from_db()
     assert (delivery.state, delivery.status_code) == (State.REJECTED, status)
@@ -86,14 +88,14 @@ def test_receiver_that_hangs_is_given_up_after_the_timeout(
     receiver.hold()
 
     with pytest.raises(notification.WebhookUnavailable, match="ReadTimeout"):
-        notification.deliver(delivery.pk)
+        notification.deliver(delivery.pk, idempotency_key=KEY)
 
 
 def test_receiver_that_does_not_listen_is_worth_another_attempt() -> None:
     delivery = WebhookDeliveryFactory.create(url="http://127.0.0.1:1/hook")
 
     with pytest.raises(notification.WebhookUnavailable, match="ConnectionError"):
-        notification.deliver(delivery.pk)
+        notification.deliver(delivery.pk, idempotency_key=KEY)
 
 
 @pytest.mark.parametrize("url", ["", "receiver.example", "ftp://a.example/", "http://"])

@@ -103,7 +103,7 @@ def test_rate_limit_is_per_receiver(
 def test_soft_time_limit_gives_the_delivery_up(monkeypatch: MonkeyPatch) -> None:
     delivery = WebhookDeliveryFactory.create()
 
-    def interrupted(delivery_id: int) -> WebhookDelivery:
+    def interrupted(delivery_id: int, *, idempotency_key: str) -> WebhookDelivery:
         raise SoftTimeLimitExceeded
 
     monkeypatch.setattr(notification, "deliver", interrupted)

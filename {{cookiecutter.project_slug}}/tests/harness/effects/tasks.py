@@ -164,6 +164,15 @@ def retried(
     return self.request.retries
 
 
+@shared_task(bind=True, unique_key="once {key}", max_retries=5)
+def once_per_key(self: DurableTask[..., str], key: str, retries: int = 0) -> str:
+    """Leave an effect on each attempt of the one run that a key has at a time."""
+    leave(self, key)
+    if self.request.retries < retries:
+        raise self.retry(countdown=60)
+    return key
+
+
 @shared_task(bind=True, atomic=True, max_retries=5)
 def atomic_retried(self: DurableTask[..., int], times: int, key: str) -> int:
     """Leave an effect on each attempt, of which only the last one's stays."""

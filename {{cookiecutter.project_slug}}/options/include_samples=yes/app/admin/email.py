@@ -9,7 +9,6 @@ from app.admin.read_only import ReadOnly
 from app.models import MailDelivery, Mailing
 from app.services import email
 from app.tasks.email_tasks import send_bulk
-from app.tasks.utils.enqueueing import enqueue_after_commit
 
 
 @admin.register(Mailing)
@@ -42,7 +41,7 @@ class MailingAdmin(ReadOnly, admin.ModelAdmin[Mailing]):
         with transaction.atomic():
             for mailing in queryset:
                 email.send_uncertain_again(mailing.pk)
-                enqueue_after_commit(send_bulk, mailing.pk)
+                send_bulk.delay(mailing.pk)
 
 
 @admin.register(MailDelivery)

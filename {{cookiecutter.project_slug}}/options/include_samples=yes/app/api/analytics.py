@@ -22,12 +22,5 @@ def overview(request: HttpRequest) -> JsonResponse:
     result = analytics.cached(days)
     if result is not None:
         return JsonResponse(result)
-    if analytics.reserve(days):
-        try:
-            # Nobody waits for the result, see app/tasks/utils/enqueueing.py.
-            compute_overview.apply_async((days,), ignore_result=True)
-        except Exception:
-            # Nobody computes it: without this, all would wait for the lock to expire.
-            analytics.release(days)
-            raise
+    compute_overview.delay(days)  # one run at a time, however many ask
     return JsonResponse({"state": "computing"}, status=202)

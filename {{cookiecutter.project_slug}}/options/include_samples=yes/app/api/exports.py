@@ -11,7 +11,6 @@ from app.api.auth import token_required
 from app.models import Export
 from app.services import export as exports
 from app.tasks.export_tasks import write_export
-from app.tasks.utils.enqueueing import enqueue_after_commit
 
 
 @token_required
@@ -30,7 +29,7 @@ def create(request: HttpRequest) -> JsonResponse:
         with transaction.atomic():
             export = exports.request(report_id, outcome)
             if export.state == Export.State.PENDING:
-                enqueue_after_commit(write_export, export.pk)
+                write_export.delay(export.pk)
     except exports.InvalidExport as error:
         return JsonResponse({"error": str(error)}, status=400)
     return JsonResponse(_describe(export), status=202)

@@ -11,7 +11,6 @@ from app.api.auth import token_required
 from app.models import Mailing
 from app.services import email
 from app.tasks.email_tasks import send_bulk
-from app.tasks.utils.enqueueing import enqueue_after_commit
 
 
 @token_required
@@ -36,7 +35,7 @@ def create(request: HttpRequest) -> JsonResponse:
     try:
         with transaction.atomic():
             mailing = email.create(subject, text, recipients, key=key)
-            enqueue_after_commit(send_bulk, mailing.pk)
+            send_bulk.delay(mailing.pk)
     except email.InvalidMailing as error:
         return JsonResponse({"error": str(error)}, status=400)
     return JsonResponse(_describe(mailing), status=202)

@@ -1,24 +1,18 @@
 """Test reports over HTTP: send one, see how its import stands."""
 
-from functools import partial
 from typing import Any
 
-import structlog
 from django.core.paginator import Paginator
-from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
-from kombu.exceptions import OperationalError
 
 from app.api.auth import token_required
 from app.models import Report
 from app.services import imports
 from app.workflows.data_pipeline import orchestrator
-
-log = structlog.stdlib.get_logger(__name__)
 
 PAGE_SIZE = 50
 
@@ -61,13 +55,12 @@ def _create(request: HttpRequest) -> JsonResponse:
     if upload is None:
         return _refuse(EXPECTED, status=400)
     try:
-        report = imports.store(upload, name=upload.name or "report.xml")
+        name = upload.name or "report.xml"
+        report = imports.store(upload, name, start=orchestrator.start)
     except imports.UploadTooLarge as error:
         return _refuse(str(error), status=413)
     except imports.InvalidReport as error:
         return _refuse(str(error), status=400)
-    if report.state == Report.State.PENDING:
-        transaction.on_commit(partial(_start, report.pk))
     done = report.state == Report.State.DONE
     return JsonResponse(
         _describe(report),
@@ -103,11 +96,3 @@ def _describe(report: Report) -> dict[str, Any]:
 
 def _refuse(error: str, *, status: int) -> JsonResponse:
     return JsonResponse({"error": error}, status=status)
-
-
-def _start(report_id: int) -> None:
-    """Start the import; the upload is accepted even while the broker is down."""
-    try:
-        orchestrator.start(report_id)
-    except OperationalError as error:
-        log.warning("import not started", report_id=report_id, error=str(error))

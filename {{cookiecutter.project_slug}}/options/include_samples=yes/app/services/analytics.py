@@ -17,10 +17,6 @@ from config.env import env
 
 Outcome = CaseResult.Outcome
 
-# Above the time that an overview waits and is computed; a lock that a dead worker left
-# behind is in the way for no longer.
-LOCK_SECONDS = 900
-
 FLAKY_SHOWN = 50
 SLOWEST_SHOWN = 10
 
@@ -72,20 +68,6 @@ def cached(days: int) -> Overview | None:
     return overview
 
 
-def reserve(days: int) -> bool:
-    """Return whether the caller is the one who has to have the overview computed.
-
-    Of all that ask while it is neither computed nor in work, one gets True. Who does and
-    cannot start the computation calls `release`.
-    """
-    return cache.add(_lock_key(days), True, timeout=LOCK_SECONDS)
-
-
-def release(days: int) -> None:
-    """Let somebody else have the overview computed."""
-    cache.delete(_lock_key(days))
-
-
 def compute(days: int) -> Overview:
     """Compute the overview of the last `days` days, unless it is fresh, and keep it."""
     overview = cached(days)
@@ -100,7 +82,6 @@ def compute(days: int) -> Overview:
             slowest=_slowest(cases),
         )
         cache.set(_key(days), overview, timeout=env.ANALYTICS_CACHE_SECONDS)
-    release(days)
     return overview
 
 
@@ -136,10 +117,6 @@ def archive_month(day: date) -> MonthlyTotal:
 
 def _key(days: int) -> str:
     return f"analytics:overview:{days}"
-
-
-def _lock_key(days: int) -> str:
-    return f"{_key(days)}:lock"
 
 
 def _midnight(day: date) -> datetime:

@@ -1,17 +1,16 @@
 """Tasks of the analytics domain."""
 
-from celery import Task, shared_task
-from celery.exceptions import SoftTimeLimitExceeded
-
 from app.services import analytics
-from app.tasks.utils.error_handlers import is_last_attempt
 from app.tasks.utils.retry_policies import DATABASE
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
     bind=True,
     name="app.tasks.analytics_tasks.compute_overview",
     queue="cpu",
+    unique_key="overview:{days}",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=DATABASE.errors,
@@ -22,7 +21,7 @@ from app.tasks.utils.retry_policies import DATABASE
     soft_time_limit=540,
     time_limit=600,
 )
-def compute_overview(self: Task[[int], str], days: int) -> str:
+def compute_overview(self: DurableTask[[int], str], days: int) -> str:
     """Compute an overview and keep it in the cache.
 
     Args:
@@ -31,12 +30,4 @@ def compute_overview(self: Task[[int], str], days: int) -> str:
     Returns:
         When it was computed, as ISO 8601.
     """
-    try:
-        return analytics.compute(days)["computed_at"]
-    except SoftTimeLimitExceeded:
-        analytics.release(days)
-        raise
-    except DATABASE.errors:
-        if is_last_attempt(self):
-            analytics.release(days)
-        raise
+    return analytics.compute(days)["computed_at"]

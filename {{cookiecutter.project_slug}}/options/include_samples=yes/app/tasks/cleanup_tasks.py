@@ -3,10 +3,10 @@
 A run that reaches its soft limit has deleted whole batches; the next one does the rest.
 """
 
-from celery import Task, shared_task
-
 from app.services import cleanup
 from app.tasks.utils.retry_policies import DATABASE
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
@@ -23,7 +23,7 @@ from app.tasks.utils.retry_policies import DATABASE
     soft_time_limit=840,
     time_limit=900,
 )
-def remove_reports(self: Task[[], int]) -> int:
+def remove_reports(self: DurableTask[[], int]) -> int:
     """Delete reports past their retention.
 
     Returns:
@@ -46,7 +46,7 @@ def remove_reports(self: Task[[], int]) -> int:
     soft_time_limit=840,
     time_limit=900,
 )
-def remove_exports(self: Task[[], int]) -> int:
+def remove_exports(self: DurableTask[[], int]) -> int:
     """Delete exports past their retention.
 
     Returns:
@@ -69,7 +69,7 @@ def remove_exports(self: Task[[], int]) -> int:
     soft_time_limit=840,
     time_limit=900,
 )
-def remove_mailings(self: Task[[], int]) -> int:
+def remove_mailings(self: DurableTask[[], int]) -> int:
     """Delete mailings past their retention.
 
     Returns:

@@ -1,17 +1,19 @@
 """Tasks of the email domain."""
 
-from celery import Task, shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 
 from app.services import email
 from app.tasks.utils.error_handlers import is_last_attempt
 from app.tasks.utils.retry_policies import NETWORK
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
     bind=True,
     name="app.tasks.email_tasks.send_bulk",
     queue="io",
+    unique_key="mailing:{mailing_id}",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=NETWORK.errors,
@@ -22,7 +24,9 @@ from app.tasks.utils.retry_policies import NETWORK
     soft_time_limit=240,
     time_limit=300,
 )
-def send_bulk(self: Task[[int], dict[str, int]], mailing_id: int) -> dict[str, int]:
+def send_bulk(
+    self: DurableTask[[int], dict[str, int]], mailing_id: int
+) -> dict[str, int]:
     """Send a mailing to everybody who has not got it yet.
 
     Progress is in the task's state: `PROGRESS` with `current` and `total` deliveries.

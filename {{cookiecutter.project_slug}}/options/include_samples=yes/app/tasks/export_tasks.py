@@ -1,17 +1,19 @@
 """Tasks of the export domain."""
 
-from celery import Task, shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 
 from app.services import export
 from app.tasks.utils.error_handlers import is_last_attempt
 from app.tasks.utils.retry_policies import NETWORK
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
     bind=True,
     name="app.tasks.export_tasks.write_export",
     queue="slow",
+    unique_key="export:{export_id}",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=NETWORK.errors,
@@ -22,7 +24,7 @@ from app.tasks.utils.retry_policies import NETWORK
     soft_time_limit=1740,
     time_limit=1800,
 )
-def write_export(self: Task[[int], str], export_id: int) -> str:
+def write_export(self: DurableTask[[int], str], export_id: int) -> str:
     """Write the file of an export.
 
     Progress is in the task's state: `PROGRESS` with `current` and `total` rows.

@@ -3,11 +3,11 @@
 The stages before the end, and their order, are in `app/workflows/data_pipeline`.
 """
 
-from celery import Task, shared_task
-
 from app.services import imports
 from app.services.errors import PermanentError
 from app.tasks.utils.retry_policies import DATABASE
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
@@ -24,7 +24,7 @@ from app.tasks.utils.retry_policies import DATABASE
     soft_time_limit=240,
     time_limit=300,
 )
-def summarise_report(self: Task[[int], int], report_id: int) -> int:
+def summarise_report(self: DurableTask[[int], int], report_id: int) -> int:
     """End an import with its summary.
 
     Args:
@@ -51,7 +51,7 @@ def summarise_report(self: Task[[int], int], report_id: int) -> int:
     time_limit=30,
 )
 def fail_report(
-    self: Task[[str, int, int | None], str],
+    self: DurableTask[[str, int, int | None], str],
     failed_task_id: str,
     report_id: int,
     chunk: int | None = None,

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from celery import signature
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -90,7 +89,7 @@ def test_failed_chunk_is_named_and_the_others_are_loaded(
     assert report.state == State.FAILED
 
 
-def test_stalled_import_that_is_started_again_is_completed(
+def test_import_that_is_started_in_the_middle_does_the_rest(
     worker: StartWorker, wait_until: WaitUntil
 ) -> None:
     worker("cpu", "fast")
@@ -99,9 +98,8 @@ def test_stalled_import_that_is_started_again_is_completed(
     imports.begin(report.pk)
     imports.extract(report.pk)
     imports.validate(report.pk, 1)
-    [stalled] = imports.stalled(older_than_seconds=0)
 
-    signature("app.workflows.data_pipeline.orchestrator.import_report").delay(stalled)
+    orchestrator.start(report.pk)
 
     wait_until(ended(report))
     assert (report.state, report.results.count()) == (State.DONE, 6)

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from kombu.exceptions import OperationalError
 
 from app.models import Report
 from app.services import imports
@@ -39,8 +38,6 @@ class Command(BaseCommand):
         if report.state == State.DONE:
             self.stdout.write(f"{report.name} has been imported before.\n\n")
         else:
-            if report.state == State.PENDING:
-                _start(report)
             _watch(report, options["timeout"])
         if report.summary is None:
             raise CommandError(f"{report.name} was not imported: {report.error}")
@@ -95,21 +92,11 @@ def summary_lines(summary: imports.Summary, elapsed: float) -> list[str]:
 def _store(path: Path) -> Report:
     try:
         with path.open("rb") as file:
-            return imports.store(file, name=path.name)
+            return imports.store(file, path.name, start=orchestrator.start)
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from None
     except (imports.InvalidReport, imports.UploadTooLarge) as error:
         raise CommandError(f"{path}: {error}") from None
-
-
-def _start(report: Report) -> None:
-    try:
-        orchestrator.start(report.pk)
-    except OperationalError:
-        raise CommandError(
-            f"the broker cannot be reached, so {report.name} is not imported: "
-            "start `make run`, then run this command again"
-        ) from None
 
 
 def _watch(report: Report, timeout: float) -> None:
@@ -130,7 +117,8 @@ def _watch(report: Report, timeout: float) -> None:
 def _overdue(report: Report, timeout: float) -> str:
     if report.state == State.PENDING:
         cause = (
-            "no worker has begun it; is one running for the queues `fast` and `cpu`?"
+            "no worker has begun it; start `make run`, or workers for the queues `fast` "
+            "and `cpu`, and it will be"
         )
     else:
         progress = imports.progress(report)

@@ -14,7 +14,6 @@ from app.services.imports.lifecycle import (
     fail,
     progress,
     restart,
-    stalled,
 )
 from app.services.imports.stages import (
     chunks_to_load,
@@ -41,7 +40,6 @@ __all__ = [
     "max_bytes",
     "progress",
     "restart",
-    "stalled",
     "store",
     "summarise",
     "transform",

@@ -1,4 +1,4 @@
-"""Where an import stands: begun, failed, started again, stalled, how far.
+"""Where an import stands: begun, failed, started again, how far.
 
 pending ──> running ──> done
    ^           │
@@ -6,9 +6,8 @@ pending ──> running ──> done
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -92,24 +91,6 @@ def restart(report_id: int) -> None:
         finished_at=None,
         updated_at=timezone.now(),
     )
-
-
-def stalled(older_than_seconds: int) -> list[int]:
-    """Return the unfinished reports that made no progress for so long.
-
-    Their message was lost, or the broker was down when they were sent. Starting one that
-    does run is harmless: every step finds done what has been done.
-
-    Args:
-        older_than_seconds: above the time that one step of an import may take.
-
-    Returns:
-        Primary keys, oldest first.
-    """
-    oldest = timezone.now() - timedelta(seconds=older_than_seconds)
-    moving = ReportChunk.objects.filter(report=OuterRef("pk"), updated_at__gte=oldest)
-    reports = Report.objects.unfinished().filter(~Exists(moving), updated_at__lt=oldest)
-    return list(reports.order_by("updated_at").values_list("pk", flat=True))
 
 
 def progress(report: Report) -> Progress:

@@ -2,11 +2,13 @@
 
 import hashlib
 import io
+from collections.abc import Callable
 from typing import IO
 from uuid import uuid4
 
 from django.core.files.base import File
 from django.core.files.storage import default_storage
+from django.db import transaction
 
 from app.models import Report
 from app.services.errors import PermanentError
@@ -25,8 +27,14 @@ def max_bytes() -> int:
     return env.IMPORT_MAX_MEGABYTES * BYTES_PER_MEGABYTE
 
 
-def store(stream: IO[bytes], name: str) -> Report:
-    """Keep a report, so that it can be imported.
+def ignore(report_id: int) -> None:
+    """Start nothing."""
+
+
+def store(
+    stream: IO[bytes], name: str, *, start: Callable[[int], object] = ignore
+) -> Report:
+    """Keep a report, and have it imported.
 
     The file is read in blocks, never as a whole. One that is already known is found by its
     digest; if its import failed, it becomes pending again.
@@ -34,6 +42,8 @@ def store(stream: IO[bytes], name: str) -> Report:
     Args:
         stream: the file, opened for reading bytes, seekable.
         name: what people call it.
+        start: called with the primary key of a pending report, in the transaction that
+            stores it: a report that is kept is also imported.
 
     Returns:
         The report; pending if it is to be imported, done if it already has been.
@@ -53,25 +63,24 @@ def store(stream: IO[bytes], name: str) -> Report:
     digest = _digest(stream)
     stream.seek(0)
     path = default_storage.save(f"reports/{uuid4().hex}.xml", File(stream))
-    # Of several that insert at the same time, the unique digest lets one through.
-    Report.objects.bulk_create(
-        [
-            Report(
-                digest=digest,
-                name=name[:255],
-                upload=path,
-                size=size,
-                chunk_size=env.IMPORT_CHUNK_SIZE,
-            )
-        ],
-        ignore_conflicts=True,
+    new = Report(
+        digest=digest,
+        name=name[:255],
+        upload=path,
+        size=size,
+        chunk_size=env.IMPORT_CHUNK_SIZE,
     )
-    report = Report.objects.get(digest=digest)
+    with transaction.atomic():
+        # Of several that insert at the same time, the unique digest lets one through.
+        Report.objects.bulk_create([new], ignore_conflicts=True)
+        report = Report.objects.get(digest=digest)
+        if report.state == Report.State.FAILED:
+            lifecycle.restart(report.pk)
+            report.refresh_from_db()
+        if report.state == Report.State.PENDING:
+            start(report.pk)
     if report.upload.name != path:
         default_storage.delete(path)
-    if report.state == Report.State.FAILED:
-        lifecycle.restart(report.pk)
-        report.refresh_from_db()
     return report
 
 

@@ -1,10 +1,12 @@
 """Tasks that run once a day."""
 
-from celery import Task, group, shared_task
+from celery import group
 
 from app.services import notification
 from app.tasks import cleanup_tasks
 from app.tasks.utils.retry_policies import DATABASE
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
@@ -21,7 +23,7 @@ from app.tasks.utils.retry_policies import DATABASE
     soft_time_limit=840,
     time_limit=900,
 )
-def prune_webhook_deliveries(self: Task[[], int]) -> int:
+def prune_webhook_deliveries(self: DurableTask[[], int]) -> int:
     """Delete webhook deliveries past their retention.
 
     Returns:
@@ -44,7 +46,7 @@ def prune_webhook_deliveries(self: Task[[], int]) -> int:
     soft_time_limit=20,
     time_limit=30,
 )
-def remove_expired(self: Task[[], None]) -> None:
+def remove_expired(self: DurableTask[[], None]) -> None:
     """Start the removal of everything that is past its retention."""
     group(
         cleanup_tasks.remove_exports.si(),

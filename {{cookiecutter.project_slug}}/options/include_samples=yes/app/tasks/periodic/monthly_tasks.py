@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
-from celery import Task, shared_task
 from django.utils import timezone
 
 from app.services import analytics
 from app.tasks.utils.retry_policies import DATABASE
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
@@ -23,7 +24,7 @@ from app.tasks.utils.retry_policies import DATABASE
     soft_time_limit=540,
     time_limit=600,
 )
-def archive_last_month(self: Task[[], str]) -> str:
+def archive_last_month(self: DurableTask[[], str]) -> str:
     """Keep the totals of last month; a second run changes nothing.
 
     Returns:

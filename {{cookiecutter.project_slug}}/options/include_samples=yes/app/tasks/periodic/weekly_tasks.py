@@ -1,11 +1,12 @@
 """Tasks that run once a week."""
 
-from celery import Task, shared_task
 from django.utils import timezone
 
 from app.services import digest
 from app.tasks.email_tasks import send_bulk
 from app.tasks.utils.retry_policies import DATABASE
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
@@ -22,7 +23,7 @@ from app.tasks.utils.retry_policies import DATABASE
     soft_time_limit=240,
     time_limit=300,
 )
-def mail_digest(self: Task[[], int | None]) -> int | None:
+def mail_digest(self: DurableTask[[], int | None]) -> int | None:
     """Mail last week's flaky tests; a second run in the same week mails nobody again.
 
     Returns:
@@ -31,6 +32,5 @@ def mail_digest(self: Task[[], int | None]) -> int | None:
     mailing = digest.create(timezone.localdate())
     if mailing is None:
         return None
-    # Also when the mailing was there already: the message of its sending may be lost.
     send_bulk.delay(mailing.pk)
     return mailing.pk

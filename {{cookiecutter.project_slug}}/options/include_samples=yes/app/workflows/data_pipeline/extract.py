@@ -1,9 +1,9 @@
 """The first stage: the file becomes chunks of cases."""
 
-from celery import Task, shared_task
-
 from app.services import imports
 from app.tasks.utils.retry_policies import DATABASE
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
@@ -20,7 +20,7 @@ from app.tasks.utils.retry_policies import DATABASE
     soft_time_limit=540,
     time_limit=600,
 )
-def extract_cases(self: Task[[int], int], report_id: int) -> int:
+def extract_cases(self: DurableTask[[int], int], report_id: int) -> int:
     """Read a report into chunks; the report counts the bytes that are read.
 
     Args:

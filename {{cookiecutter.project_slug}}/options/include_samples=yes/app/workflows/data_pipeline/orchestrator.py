@@ -7,11 +7,11 @@
                       └─ …                                               chunk n ─┴─ summarise_report
 
 Messages carry ids only; the cases stay in the database. A step that fails for good calls
-`fail_report`, and nothing after it runs. Every step may be delivered twice, and a whole
-import may be started twice: what is done is found done.
+`fail_report`, and nothing after it runs. Every step may be started twice, if its worker
+dies: what is done is found done.
 """
 
-from celery import Signature, Task, chain, chord, shared_task
+from celery import Signature, chain, chord
 
 from app.services import imports
 from app.tasks.import_tasks import fail_report, summarise_report
@@ -20,27 +20,24 @@ from app.workflows.data_pipeline.extract import extract_cases
 from app.workflows.data_pipeline.load import load_chunk
 from app.workflows.data_pipeline.transform import transform_chunk
 from app.workflows.data_pipeline.validate import validate_chunk
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 def start(report_id: int) -> None:
     """Have a stored report imported in the background.
 
     Args:
-        report_id: primary key of a committed `Report`.
-
-    Raises:
-        kombu.exceptions.OperationalError: if the broker is down. Nothing is lost: the
-            report stays pending, and `imports.stalled` finds it later.
+        report_id: primary key of a `Report`; called in the transaction that stores it.
     """
-    # Nobody waits for the result: otherwise Celery subscribes to it before it sends the
-    # message, which blocks for 20 s while Redis is down.
-    import_report.apply_async((report_id,), ignore_result=True)
+    import_report.delay(report_id)
 
 
 @shared_task(
     bind=True,
     name="app.workflows.data_pipeline.orchestrator.import_report",
     queue="fast",
+    unique_key="import:{report_id}",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=DATABASE.errors,
@@ -51,7 +48,7 @@ def start(report_id: int) -> None:
     soft_time_limit=25,
     time_limit=30,
 )
-def import_report(self: Task[[int], int], report_id: int) -> int:
+def import_report(self: DurableTask[[int], int], report_id: int) -> int:
     """Import a report; this task ends when the whole import has ended.
 
     Args:
@@ -83,7 +80,7 @@ def import_report(self: Task[[int], int], report_id: int) -> int:
     soft_time_limit=25,
     time_limit=30,
 )
-def process_chunks(self: Task[[int], int], report_id: int) -> int:
+def process_chunks(self: DurableTask[[int], int], report_id: int) -> int:
     """Send the chunks of a report through their stages in parallel, then summarise.
 
     Args:

@@ -1,9 +1,9 @@
 """The third stage, per chunk: cases are brought into one form."""
 
-from celery import Task, shared_task
-
 from app.services import imports
 from app.tasks.utils.retry_policies import DATABASE
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
@@ -20,7 +20,9 @@ from app.tasks.utils.retry_policies import DATABASE
     soft_time_limit=25,
     time_limit=30,
 )
-def transform_chunk(self: Task[[int, int], None], report_id: int, number: int) -> None:
+def transform_chunk(
+    self: DurableTask[[int, int], None], report_id: int, number: int
+) -> None:
     """Normalise the cases of a chunk.
 
     Args:

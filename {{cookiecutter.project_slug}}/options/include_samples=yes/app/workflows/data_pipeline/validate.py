@@ -1,9 +1,9 @@
 """The second stage, per chunk: cases that cannot be imported are put aside."""
 
-from celery import Task, shared_task
-
 from app.services import imports
 from app.tasks.utils.retry_policies import DATABASE
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
@@ -20,7 +20,9 @@ from app.tasks.utils.retry_policies import DATABASE
     soft_time_limit=25,
     time_limit=30,
 )
-def validate_chunk(self: Task[[int, int], int], report_id: int, number: int) -> int:
+def validate_chunk(
+    self: DurableTask[[int, int], int], report_id: int, number: int
+) -> int:
     """Put aside the bad cases of a chunk.
 
     Args:

@@ -7,7 +7,7 @@ from app.workflows.user_onboarding.setup_defaults import setup_defaults
 
 
 def start(user_id: int) -> str:
-    """Start the onboarding of a user; call it after the commit that created the user.
+    """Start the onboarding of a user, in the transaction that creates the user.
 
     A step that fails for good ends the chain: nobody is welcomed to an account that is
     not set up. Starting it again repeats nothing that is done.

@@ -1,10 +1,10 @@
 """Second step: the welcome mail."""
 
-from celery import Task, shared_task
-
 from app.services import onboarding
 from app.tasks.utils.error_handlers import is_last_attempt
 from app.tasks.utils.retry_policies import NETWORK
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
@@ -21,7 +21,9 @@ from app.tasks.utils.retry_policies import NETWORK
     soft_time_limit=60,
     time_limit=70,
 )
-def send_welcome(self: Task[[int], dict[str, int]], user_id: int) -> dict[str, int]:
+def send_welcome(
+    self: DurableTask[[int], dict[str, int]], user_id: int
+) -> dict[str, int]:
     """Mail a user the welcome, once for ever.
 
     Args:

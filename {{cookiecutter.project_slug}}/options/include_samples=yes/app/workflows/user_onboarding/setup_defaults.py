@@ -1,9 +1,9 @@
 """First step: preferences to start with."""
 
-from celery import Task, shared_task
-
 from app.services import onboarding
 from app.tasks.utils.retry_policies import DATABASE
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
 
 
 @shared_task(
@@ -20,7 +20,7 @@ from app.tasks.utils.retry_policies import DATABASE
     soft_time_limit=20,
     time_limit=25,
 )
-def setup_defaults(self: Task[[int], int], user_id: int) -> int:
+def setup_defaults(self: DurableTask[[int], int], user_id: int) -> int:
     """Give a user default preferences.
 
     Args:

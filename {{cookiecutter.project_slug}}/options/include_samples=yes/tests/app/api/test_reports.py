@@ -7,13 +7,13 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpRequest
 from django.test import Client
-from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from app.api import reports as api_reports
 from app.models import Report, ReportChunk
 from app.services import imports
 from app.workflows.data_pipeline import orchestrator
 from config.env import NO_BROKER_URL, env
+from ledger.models import TaskRun
 from tests import reports
 from tests.factories.imports import ReportChunkFactory, ReportFactory
 from tests.harness.broker import publishing_to
@@ -40,14 +40,8 @@ def test_request_without_the_token_is_refused(client: Client, path: str) -> None
     assert client.get(path).status_code == 401
 
 
-def test_report_is_accepted_and_started_only_after_the_commit(
-    api: Client,
-    sent: list[int],
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
-) -> None:
-    with django_capture_on_commit_callbacks(execute=True):
-        response = post(api, reports.path("pytest").read_bytes())
-        assert sent == []
+def test_report_is_accepted_and_started(api: Client, sent: list[int]) -> None:
+    response = post(api, reports.path("pytest").read_bytes())
 
     report = Report.objects.get()
     assert response.status_code == 202
@@ -63,7 +57,6 @@ def test_report_is_accepted_and_started_only_after_the_commit(
 def test_report_sent_again_is_the_same_report(
     api: Client,
     sent: list[int],
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
     state: Report.State,
     status: int,
     starts: int,
@@ -72,45 +65,40 @@ def test_report_sent_again_is_the_same_report(
     first = post(api, content).json()["id"]
     Report.objects.update(state=state)
 
-    with django_capture_on_commit_callbacks(execute=True):
-        response = post(api, content, name="renamed.xml")
+    response = post(api, content, name="renamed.xml")
 
     assert (response.status_code, response.json()["id"]) == (status, first)
-    assert sent == [first] * starts
+    assert sent == [first] * (1 + starts)
 
 
 def test_report_that_failed_is_tried_again_when_it_is_sent_again(
     api: Client,
     sent: list[int],
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     content = reports.report(reports.case()).getvalue()
     first = post(api, content).json()["id"]
     imports.fail(first, "disk full")
 
-    with django_capture_on_commit_callbacks(execute=True):
-        response = post(api, content)
+    response = post(api, content)
 
     assert (response.status_code, response.json()["state"]) == (202, "pending")
-    assert sent == [first]
+    assert sent == [first, first]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_broker_that_is_down_neither_loses_the_report_nor_holds_up_its_sender(
-    api: Client, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    api: Client,
 ) -> None:
     content = reports.report(reports.case()).getvalue()
     began = time.monotonic()
 
-    with (
-        publishing_to(NO_BROKER_URL),
-        django_capture_on_commit_callbacks(execute=True),
-    ):
+    with publishing_to(NO_BROKER_URL):
         response = post(api, content)
 
     assert response.status_code == 202
     assert time.monotonic() - began < 10
     assert Report.objects.get().state == State.PENDING
-    assert imports.stalled(older_than_seconds=0) == [response.json()["id"]]
+    assert TaskRun.objects.waiting().get().args == f"[{response.json()['id']}]"
 
 
 @pytest.mark.parametrize(

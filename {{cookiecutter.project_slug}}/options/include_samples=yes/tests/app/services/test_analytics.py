@@ -1,11 +1,8 @@
 """Figures over many reports."""
 
 from datetime import date, datetime, timedelta
-from threading import Barrier, Thread
-from typing import Any
 
 import pytest
-from django.core.cache.backends.locmem import LocMemCache
 from django.utils import timezone
 
 from app.models import MonthlyTotal, Report
@@ -89,41 +86,6 @@ def test_overview_is_computed_once_while_it_is_fresh() -> None:
 
     assert analytics.compute(30) == first == analytics.cached(30)
     assert analytics.cached(7) is None
-
-
-def test_of_many_that_ask_at_once_one_has_it_computed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    barrier = Barrier(8)
-    reserved: list[bool] = []
-    get = LocMemCache.get
-
-    def get_together(self: LocMemCache, *args: Any) -> Any:
-        found = get(self, *args)
-        barrier.wait()  # all have read before the first one writes
-        return found
-
-    monkeypatch.setattr(LocMemCache, "get", get_together)
-
-    def ask() -> None:
-        barrier.wait()
-        reserved.append(analytics.reserve(30))
-
-    threads = [Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert sorted(reserved) == [False] * 7 + [True]
-
-
-def test_reservation_ends_with_the_computation_or_when_it_is_released() -> None:
-    assert analytics.reserve(30)
-    analytics.compute(30)
-    assert analytics.reserve(30)
-    analytics.release(30)
-    assert analytics.reserve(30)
 
 
 def test_flaky_tests_of_a_week_include_its_last_day_and_not_the_next() -> None:

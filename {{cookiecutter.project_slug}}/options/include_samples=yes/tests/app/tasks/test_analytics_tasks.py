@@ -1,7 +1,6 @@
 """The tasks of the analytics domain, run in this process."""
 
 import pytest
-from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError
 from django.db.models import QuerySet
 from pytest import MonkeyPatch
@@ -28,8 +27,6 @@ def fail_with(error: Exception, monkeypatch: MonkeyPatch, times: int = 1_000) ->
 
 
 def test_execution_keeps_the_overview() -> None:
-    analytics.reserve(30)
-
     computed_at = compute_overview.apply(args=(30,)).get()
 
     overview = analytics.cached(30)
@@ -57,14 +54,3 @@ def test_retry_waits_longer_after_every_attempt(monkeypatch: MonkeyPatch) -> Non
     waited = delays(compute_overview, 30, monkeypatch=monkeypatch)
 
     assert waited == [1, 2, 4, 8]
-
-
-@pytest.mark.parametrize("error", [OperationalError("away"), SoftTimeLimitExceeded()])
-def test_somebody_else_may_try_after_the_last_failure(
-    monkeypatch: MonkeyPatch, error: Exception
-) -> None:
-    analytics.reserve(30)
-    fail_with(error, monkeypatch)
-
-    assert compute_overview.apply(args=(30,)).state == "FAILURE"
-    assert analytics.reserve(30)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from kombu.exceptions import OperationalError
 
 from app.models import CaseResult, Report
 from app.services import imports
@@ -149,25 +148,8 @@ def test_import_that_takes_too_long_says_how_far_it_is(
         run(reports.path("pytest"), timeout=0.1)
 
 
-def test_broker_that_is_down_is_one_error_that_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise OperationalError("connection refused")
-
-    monkeypatch.setattr(orchestrator.import_report, "apply_async", refuse)
-
-    with pytest.raises(CommandError, match="`make run`, then run this command again"):
-        run(reports.path("pytest"))
-
-    assert Report.objects.get().state == Report.State.PENDING
-    assert "".join(capfd.readouterr()) == caplog.text == ""
-
-
 @pytest.mark.usefixtures("working")
-def test_command_that_is_run_again_imports_what_the_broker_did_not_take(
+def test_command_that_is_run_again_imports_what_is_pending(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with reports.path("pytest").open("rb") as file:

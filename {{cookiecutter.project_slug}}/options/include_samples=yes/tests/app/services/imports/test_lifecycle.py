@@ -105,28 +105,6 @@ def test_restart_forgets_the_failure_and_keeps_what_is_loaded() -> None:
     assert chunk.state == ReportChunk.State.LOADED
 
 
-def test_stalled_reports_are_the_unfinished_ones_without_progress() -> None:
-    lost = aged(ReportFactory.create(), 3600)
-    stuck = aged(ReportFactory.create(state=State.RUNNING), 7200)
-    aged(ReportFactory.create(state=State.DONE), 3600)
-    aged(ReportFactory.create(state=State.FAILED), 3600)
-    ReportFactory.create()
-
-    assert imports.stalled(older_than_seconds=1800) == [stuck.pk, lost.pk]
-
-
-def test_report_whose_chunks_move_is_not_stalled() -> None:
-    report = ReportFactory.create(state=State.RUNNING)
-    ReportChunkFactory.create(report=report, number=1)
-    chunk = ReportChunkFactory.create(report=report, number=2)
-    aged(report, 3600)
-    assert imports.stalled(older_than_seconds=1800) == [report.pk]
-
-    imports.validate(report.pk, chunk.number)
-
-    assert imports.stalled(older_than_seconds=1800) == []
-
-
 def test_progress_grows_from_the_upload_to_the_summary() -> None:
     report = ReportFactory.create(state=State.RUNNING)
     fractions = [imports.progress(report).fraction]

@@ -1,7 +1,7 @@
 """The order of an import, its failures, and what a repetition does."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from celery import signals
@@ -14,13 +14,25 @@ from app.workflows.data_pipeline import orchestrator
 from app.workflows.data_pipeline.orchestrator import import_report
 from tests import reports
 from tests.factories.imports import ReportFactory
-from tests.harness.processes import wait_until
+from tests.harness.inline import InlineWorker
 
-pytestmark = pytest.mark.usefixtures("pipeline")
+pytestmark = pytest.mark.django_db(transaction=True)
 
 State = Report.State
 
-TIMEOUT_SECONDS = 20
+RunImport = Callable[[Report], int]
+
+
+@pytest.fixture
+def run_import(inline_worker: InlineWorker) -> RunImport:
+    """Import a report with all that follows from it, and return how many cases came in."""
+
+    def run(report: Report) -> int:
+        result = import_report.delay(report.pk)
+        inline_worker.drain()
+        return result.get(timeout=1)
+
+    return run
 
 
 @pytest.fixture
@@ -48,18 +60,12 @@ def spoil(report: Report, number: int) -> None:
     report.chunks.filter(number=number).update(cases=["spoilt"])
 
 
-def wait_for_end(report: Report) -> None:
-    def ended() -> bool:
-        report.refresh_from_db()
-        return report.state in (State.DONE, State.FAILED)
-
-    wait_until(ended, TIMEOUT_SECONDS)
-
-
-def test_report_goes_through_all_stages_and_ends_with_its_summary() -> None:
+def test_report_goes_through_all_stages_and_ends_with_its_summary(
+    run_import: RunImport,
+) -> None:
     report = stored(*reports.passing(5))
 
-    cases = import_report.delay(report.pk).get(TIMEOUT_SECONDS)
+    cases = run_import(report)
 
     report.refresh_from_db()
     assert cases == CaseResult.objects.filter(report=report).count() == 5
@@ -68,8 +74,10 @@ def test_report_goes_through_all_stages_and_ends_with_its_summary() -> None:
     assert report.summary["passed"] == 5
 
 
-def test_stages_run_in_order_and_the_summary_last(started: list[str]) -> None:
-    import_report.delay(stored(*reports.passing(5)).pk).get(TIMEOUT_SECONDS)
+def test_stages_run_in_order_and_the_summary_last(
+    started: list[str], run_import: RunImport
+) -> None:
+    run_import(stored(*reports.passing(5)))
 
     assert started[:3] == ["import_report", "extract_cases", "process_chunks"]
     assert Counter(started[3:-1]) == {
@@ -80,14 +88,16 @@ def test_stages_run_in_order_and_the_summary_last(started: list[str]) -> None:
     assert started[-1] == "summarise_report"
 
 
-def test_three_bad_cases_of_fifty_do_not_lose_the_other_forty_seven() -> None:
+def test_three_bad_cases_of_fifty_do_not_lose_the_other_forty_seven(
+    run_import: RunImport,
+) -> None:
     cases = reports.passing(50)
     cases[9] = reports.case(name="")
     cases[24] = reports.case(name="test_odd", time="soon")
     cases[49] = reports.case(name="test_early", time="-3")
     report = stored(*cases, chunk_size=10)
 
-    import_report.delay(report.pk).get(TIMEOUT_SECONDS)
+    run_import(report)
 
     report.refresh_from_db()
     assert (report.state, report.results.count()) == (State.DONE, 47)
@@ -97,10 +107,12 @@ def test_three_bad_cases_of_fifty_do_not_lose_the_other_forty_seven() -> None:
     ] == [(10, ""), (25, "test_odd"), (50, "test_early")]
 
 
-def test_report_without_cases_is_done_at_once(started: list[str]) -> None:
+def test_report_without_cases_is_done_at_once(
+    started: list[str], run_import: RunImport
+) -> None:
     report = stored()
 
-    assert import_report.delay(report.pk).get(TIMEOUT_SECONDS) == 0
+    assert run_import(report) == 0
 
     report.refresh_from_db()
     assert report.state == State.DONE
@@ -108,38 +120,40 @@ def test_report_without_cases_is_done_at_once(started: list[str]) -> None:
 
 
 def test_file_that_cannot_be_read_fails_and_nothing_follows(
-    started: list[str],
+    started: list[str], run_import: RunImport
 ) -> None:
     whole = reports.report(*reports.passing(5)).getvalue()
     report = ReportFactory.create(content=whole[:-40])
 
     with pytest.raises(imports.InvalidReport):
-        import_report.delay(report.pk).get(TIMEOUT_SECONDS)
+        run_import(report)
 
-    wait_for_end(report)
+    report.refresh_from_db()
     assert report.state == State.FAILED
     assert report.error.startswith("the XML ends too early")
     assert started == ["import_report", "extract_cases", "fail_report"]
 
 
 def test_failed_chunk_stops_its_later_stages_and_the_summary(
-    started: list[str],
+    started: list[str], run_import: RunImport
 ) -> None:
     report = stored(*reports.passing(6))
     spoil(report, number=2)
 
     with pytest.raises(ChordError):
-        import_report.delay(report.pk).get(TIMEOUT_SECONDS)
+        run_import(report)
 
-    wait_until(lambda: started.count("fail_report") == 2, TIMEOUT_SECONDS)
-    wait_for_end(report)
+    assert started.count("fail_report") == 2
+    report.refresh_from_db()
     assert report.state == State.FAILED
     assert report.error.startswith("chunk 2: TypeError: ")
     assert (started.count("validate_chunk"), started.count("load_chunk")) == (3, 2)
     assert "summarise_report" not in started
 
 
-def test_failed_summary_fails_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_summary_fails_the_report(
+    monkeypatch: pytest.MonkeyPatch, run_import: RunImport
+) -> None:
     def broken(report_id: int) -> imports.Summary:
         raise ArithmeticError("no sum")
 
@@ -147,63 +161,68 @@ def test_failed_summary_fails_the_report(monkeypatch: pytest.MonkeyPatch) -> Non
     report = stored(*reports.passing(1))
 
     with pytest.raises(ArithmeticError):
-        import_report.delay(report.pk).get(TIMEOUT_SECONDS)
+        run_import(report)
 
-    wait_for_end(report)
+    report.refresh_from_db()
     assert (report.state, report.error) == (State.FAILED, "ArithmeticError: no sum")
 
 
 def test_failed_report_that_is_started_again_loads_only_what_is_missing(
-    started: list[str],
+    started: list[str], run_import: RunImport
 ) -> None:
     report = stored(*reports.passing(6))
     spoil(report, number=2)
     with pytest.raises(ChordError):
-        import_report.delay(report.pk).get(TIMEOUT_SECONDS)
-    wait_until(lambda: started.count("fail_report") == 2, TIMEOUT_SECONDS)
+        run_import(report)
+    assert started.count("fail_report") == 2
     report.chunks.filter(number=2).update(cases=[])
     imports.restart(report.pk)
     started.clear()
 
-    import_report.delay(report.pk).get(TIMEOUT_SECONDS)
+    run_import(report)
 
     report.refresh_from_db()
     assert (report.state, report.error) == (State.DONE, "")
     assert started.count("load_chunk") == 1
 
 
-def test_same_report_imported_twice_at_the_same_time_has_one_effect() -> None:
+def test_same_report_imported_twice_at_the_same_time_has_one_effect(
+    inline_worker: InlineWorker,
+) -> None:
     report = stored(*reports.passing(5))
 
-    messages = [import_report.delay(report.pk) for _ in range(2)]
-    for message in messages:
-        message.get(TIMEOUT_SECONDS)
+    first, second = (import_report.delay(report.pk) for _ in range(2))
+    inline_worker.drain()
 
+    assert first.id == second.id
     report.refresh_from_db()
     assert (report.state, report.results.count()) == (State.DONE, 5)
 
 
 @pytest.mark.parametrize("state", [State.DONE, State.FAILED])
 def test_report_that_has_ended_is_left_alone(
-    state: Report.State, started: list[str]
+    state: Report.State, started: list[str], run_import: RunImport
 ) -> None:
     report = ReportFactory.create(state=state)
 
-    assert import_report.delay(report.pk).get(TIMEOUT_SECONDS) == 0
+    assert run_import(report) == 0
 
     assert started == ["import_report"]
 
 
-def test_start_sends_the_import() -> None:
+def test_start_sends_the_import(inline_worker: InlineWorker) -> None:
     report = stored(*reports.passing(1))
 
     orchestrator.start(report.pk)
+    inline_worker.drain()
 
-    wait_for_end(report)
+    report.refresh_from_db()
     assert report.state == State.DONE
 
 
-def test_progress_of_the_chunks_can_be_followed(started: list[str]) -> None:
+def test_progress_of_the_chunks_can_be_followed(
+    started: list[str], run_import: RunImport
+) -> None:
     report = stored(*reports.passing(5))
     fractions: list[float] = []
 
@@ -211,8 +230,8 @@ def test_progress_of_the_chunks_can_be_followed(started: list[str]) -> None:
         fractions.append(imports.progress(Report.objects.get()).fraction)
 
     signals.task_postrun.connect(note)
-    import_report.delay(report.pk).get(TIMEOUT_SECONDS)
-    wait_until(lambda: len(fractions) == len(started), TIMEOUT_SECONDS)
+    run_import(report)
+    assert len(fractions) == len(started)
     signals.task_postrun.disconnect(note)
 
     assert fractions == sorted(fractions)
@@ -222,7 +241,7 @@ def test_progress_of_the_chunks_can_be_followed(started: list[str]) -> None:
 
 @pytest.mark.parametrize("service", ["begin", "chunks_to_load"])
 def test_retry_while_the_database_is_away(
-    service: str, monkeypatch: pytest.MonkeyPatch
+    service: str, monkeypatch: pytest.MonkeyPatch, inline_worker: InlineWorker
 ) -> None:
     report = stored(*reports.passing(1))
     real = getattr(imports, service)
@@ -237,7 +256,8 @@ def test_retry_while_the_database_is_away(
     monkeypatch.setattr(imports, service, locked)
 
     orchestrator.start(report.pk)
+    inline_worker.drain()
 
-    wait_for_end(report)
+    report.refresh_from_db()
     assert report.state == State.DONE
     assert failures == []
