@@ -35,7 +35,7 @@ def pool_processes() -> set[int]:
 
 
 @pytest.fixture
-def report() -> Report:
+def report(transactional_db: None) -> Report:
     """A report that takes some seconds to import."""
     content = reports.report(*reports.passing(CASES)).getvalue()
     return ReportFactory.create(content=content, chunk_size=CHUNK_SIZE)
