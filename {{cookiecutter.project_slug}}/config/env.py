@@ -41,7 +41,7 @@ EMBEDDED_ENV_FILE = BASE_DIR / "var" / "embedded.env"
 NO_BROKER_URL = "redis://127.0.0.1:1"
 
 
-def _split_concurrency(value: object) -> object:
+def _split_pairs(value: object) -> object:
     """Turn `io=8, slow=1` into `{"io": "8", "slow": "1"}`."""
     if not isinstance(value, str):
         return value
@@ -91,10 +91,10 @@ RedisUrl = Annotated[str, _starts_with("redis://", "rediss://")]
 DatabaseUrl = Annotated[str, _starts_with("postgres://", "postgresql://", "sqlite:///")]
 ImportPath = Annotated[str, AfterValidator(_importable)]
 Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
-Concurrency = Annotated[
+PerQueue = Annotated[
     dict[str, PositiveInt],
     NoDecode,
-    BeforeValidator(_split_concurrency),
+    BeforeValidator(_split_pairs),
     AfterValidator(_known_queues),
 ]
 
@@ -137,7 +137,9 @@ class Env(AppEnv):
     REDIS_TIMEOUT_SECONDS: PositiveFloat = 5.0
 
     # --- Celery
-    WORKER_CONCURRENCY: Concurrency = {}
+    WORKER_CONCURRENCY: PerQueue = {}
+    # Where a supervisor kills sooner than config/queues.py says (Kubernetes: after 30 s).
+    WORKER_SHUTDOWN_GRACE: PerQueue = {}
     BROKER_VISIBILITY_TIMEOUT_SECONDS: PositiveInt = 3600
     CELERY_BROKER_CONNECTION_TIMEOUT: PositiveFloat = 2.0
     CELERY_RESULT_BACKEND: str = "ledger.backend:LedgerBackend"

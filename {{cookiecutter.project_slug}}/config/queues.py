@@ -29,7 +29,9 @@ class Queue:
             0 comes first.
         soft_time_limit: seconds after which a task gets `SoftTimeLimitExceeded`.
         time_limit: seconds after which its process is killed.
-        shutdown_grace: seconds that a stopping worker gets to finish what it runs.
+        shutdown_grace: seconds from SIGTERM to SIGKILL. What a stopping worker has not
+            finished shortly before goes on at another one. `WORKER_SHUTDOWN_GRACE`
+            overrides it per deployment.
     """
 
     name: str

@@ -188,6 +188,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = env.CELERY_WORKER_PREFETCH_MULTIPLIER
 CELERY_WORKER_MAX_TASKS_PER_CHILD = env.CELERY_WORKER_MAX_TASKS_PER_CHILD
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = env.CELERY_WORKER_MAX_MEMORY_PER_CHILD
 CELERY_WORKER_SEND_TASK_EVENTS = False
+# After so many seconds, a task whose pool process died is given up; its result may still be
+# in the pipe until then. Celery waits for 10.
+CELERY_WORKER_LOST_WAIT = 2.0
 # Celery closes the database connection after every task, else; `ledger/worker.py` drops
 # those that cannot be used any more.
 CELERY_DB_REUSE_MAX = 1_000_000

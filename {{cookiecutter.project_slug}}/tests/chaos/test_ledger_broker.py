@@ -1,34 +1,42 @@
 """The broker loses everything, goes away, or says things twice."""
 
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from signal import SIGKILL
 from statistics import median
 
 import pytest
+import redis
 from django.db import transaction
-from kombu.utils.json import loads
 
-from ledger import doorbell
 from ledger.models import TaskRun
-from tests.harness.broker import flush, publishing_to, waiting
+from ledger.states import State
+from tests.harness import impatient_settings
+from tests.harness.broker import flush, unfinished, waiting
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import atomic_effect, begin_then_work, effect
 from tests.harness.fixtures import StartWorker, WaitUntil
-from tests.harness.own_redis import OwnRedis, own_redis
+from tests.harness.own_redis import OwnRedis
+from tests.harness.processes import ROOT, environment
+from tests.harness.runs import all_ended, effects
 from tools.dev.broker import Broker
 
 pytestmark = pytest.mark.chaos
 
+# Callbacks run in the order in which they were registered: this one before the ledger's.
+COMMITS_AND_DIES = """
+import os, signal
+import django
+django.setup()
+from django.db import transaction
+from tests.harness.effects.tasks import effect
 
-def all_ended() -> bool:
-    return not TaskRun.objects.active().exists()
-
-
-@pytest.fixture
-def redis_server(durable_worker: StartWorker) -> Iterator[OwnRedis]:
-    """A Redis that this test may stop; this process publishes to it."""
-    with own_redis() as server, publishing_to(server.url):
-        yield server
+with transaction.atomic():
+    transaction.on_commit(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    effect.delay("job")
+"""
 
 
 class Undo(Exception):
@@ -84,30 +92,33 @@ def test_rollback_leaves_nothing(
 
 
 def test_crash_between_commit_and_publish_is_made_up_for(
-    durable_worker: StartWorker,
-    wait_until: WaitUntil,
-    monkeypatch: pytest.MonkeyPatch,
+    durable_worker: StartWorker, wait_until: WaitUntil, broker: Broker
 ) -> None:
-    with monkeypatch.context() as crashed:
-        crashed.setattr(doorbell, "ring_on_commit", lambda calls: None)
-        effect.delay("job")
+    settings = {"DJANGO_SETTINGS_MODULE": "tests.harness.durable_settings"}
+    crashed = subprocess.run(
+        [sys.executable, "-c", COMMITS_AND_DIES],
+        cwd=ROOT,
+        env={**os.environ, **environment(broker.url), **settings},
+    )
+    assert crashed.returncode == -SIGKILL
+    assert TaskRun.objects.get().state == State.QUEUED
+    assert waiting(broker.url, "fast") == 0
+
     durable_worker()
 
     wait_until(all_ended, timeout=20)
-    assert Effect.objects.count() == 1
+    assert effects("job") == 1
 
 
 def test_same_message_twenty_times_at_once_is_one_run(
     durable_worker: StartWorker, wait_until: WaitUntil, broker: Broker
 ) -> None:
-    from ledger.call import Call
-
-    results = [effect.delay(f"job {number}", 0.1) for number in range(5)]
-    for result in results:
-        run = TaskRun.objects.get(pk=result.id)
-        call = Call(run.id, run.name, run.queue, loads(run.args), {})
+    for number in range(5):
+        effect.delay(f"job {number}", 0.1)
+    with redis.Redis.from_url(f"{broker.url}/0") as client:
+        messages = client.lrange("fast", 0, -1)
         for _ in range(19):
-            doorbell.ring(call)
+            client.rpush("fast", *messages)
     assert waiting(broker.url, "fast") == 100
 
     for _ in range(2):
@@ -139,16 +150,17 @@ def test_redis_restarted_mid_task_loses_nothing(
 
 
 def test_countdown_beyond_the_visibility_timeout_runs_once(
-    durable_worker: StartWorker, wait_until: WaitUntil
+    durable_worker: StartWorker, wait_until: WaitUntil, broker: Broker
 ) -> None:
-    settings = "tests.harness.impatient_durable_settings"
+    settings = impatient_settings.__name__
+    seconds = 2 * impatient_settings.VISIBILITY_TIMEOUT_SECONDS
     durable_worker(DJANGO_SETTINGS_MODULE=settings)
     durable_worker(DJANGO_SETTINGS_MODULE=settings)
 
-    later = effect.apply_async(("later",), countdown=8)
-    long = begin_then_work.delay("long", 8)
+    later = effect.apply_async(("later",), countdown=seconds)
+    long = begin_then_work.delay("long", seconds)
 
     assert later.get(timeout=40) == "later"
     assert long.get(timeout=40) == "long"
-    assert Effect.objects.filter(key="later").count() == 1
-    assert Effect.objects.filter(key="long begun").count() == 1
+    wait_until(lambda: unfinished(broker.url, "fast") == 0)
+    assert (effects("later"), effects("long begun")) == (1, 1)

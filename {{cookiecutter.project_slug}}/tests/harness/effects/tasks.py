@@ -48,12 +48,32 @@ def begin_then_work(self: DurableTask[..., str], key: str, seconds: float) -> st
     return key
 
 
+@shared_task(bind=True, base=celery.Task, acks_late=True, reject_on_worker_lost=True)
+def plain_begin_then_work(self: celery.Task[..., str], key: str, seconds: float) -> str:
+    """Leave an effect at the start and one at the end, without the ledger."""
+    leave(self, f"{key} begun")
+    time.sleep(seconds)
+    leave(self, f"{key} done")
+    return key
+
+
 @shared_task(bind=True, atomic=True)
 def atomic_effect(self: DurableTask[..., str], key: str, seconds: float = 0) -> str:
     """Leave an effect that commits with the run."""
     leave(self, key)
     if seconds:
         time.sleep(seconds)
+    return key
+
+
+@shared_task(bind=True, atomic=True)
+def atomic_begin_then_work(
+    self: DurableTask[..., str], key: str, seconds: float
+) -> str:
+    """Leave an effect at the start and one at the end, which commit together."""
+    leave(self, f"{key} begun")
+    time.sleep(seconds)
+    leave(self, f"{key} done")
     return key
 
 
@@ -99,6 +119,15 @@ def plain_total(numbers: list[int]) -> int:
 @shared_task(bind=True)
 def total_effect(self: DurableTask[..., int], numbers: list[int], key: str) -> int:
     """Add up a list, and leave an effect: the body of a chord."""
+    leave(self, key)
+    return sum(numbers)
+
+
+@shared_task(bind=True, atomic=True)
+def atomic_total_effect(
+    self: DurableTask[..., int], numbers: list[int], key: str
+) -> int:
+    """Add up a list, and leave an effect that commits with the run."""
     leave(self, key)
     return sum(numbers)
 
