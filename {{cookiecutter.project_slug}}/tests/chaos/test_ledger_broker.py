@@ -1,10 +1,6 @@
 """The broker loses everything, goes away, or says things twice."""
 
-import os
-import subprocess
-import sys
 import time
-from signal import SIGKILL
 from statistics import median
 
 import pytest
@@ -13,34 +9,17 @@ from django.db import transaction
 
 from ledger.models import TaskRun
 from ledger.states import State
+from tests.chaos.conftest import IMPATIENT
 from tests.harness import impatient_settings
 from tests.harness.broker import flush, unfinished, waiting
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import atomic_effect, begin_then_work, effect
 from tests.harness.fixtures import StartWorker, WaitUntil
 from tests.harness.own_redis import OwnRedis
-from tests.harness.processes import ROOT, environment
 from tests.harness.runs import all_ended, effects
 from tools.dev.broker import Broker
 
 pytestmark = pytest.mark.chaos
-
-# Callbacks run in the order in which they were registered: this one before the ledger's.
-COMMITS_AND_DIES = """
-import os, signal
-import django
-django.setup()
-from django.db import transaction
-from tests.harness.effects.tasks import effect
-
-with transaction.atomic():
-    transaction.on_commit(lambda: os.kill(os.getpid(), signal.SIGKILL))
-    effect.delay("job")
-"""
-
-
-class Undo(Exception):
-    """Rolls a transaction back."""
 
 
 def test_flushall_with_hundreds_queued_loses_nothing(
@@ -71,43 +50,13 @@ def test_broker_down_at_enqueue_costs_milliseconds_and_loses_nothing(
         durations.append(time.perf_counter() - started)
     assert median(durations) < 0.05, durations
     assert max(durations) < 2, durations
-    assert TaskRun.objects.waiting().count() == 100
+    assert TaskRun.objects.filter(state=State.PENDING).count() == 100
 
     redis_server.start()
     durable_worker(REDIS_URL=redis_server.url)
 
     wait_until(all_ended, timeout=40)
     assert Effect.objects.count() == 100
-
-
-def test_rollback_leaves_nothing(
-    broker: Broker, durable_worker: StartWorker, wait_until: WaitUntil
-) -> None:
-    with pytest.raises(Undo), transaction.atomic():
-        effect.delay("never")
-        raise Undo
-
-    assert not TaskRun.objects.exists()
-    assert waiting(broker.url, "fast") == 0
-
-
-def test_crash_between_commit_and_publish_is_made_up_for(
-    durable_worker: StartWorker, wait_until: WaitUntil, broker: Broker
-) -> None:
-    settings = {"DJANGO_SETTINGS_MODULE": "tests.harness.durable_settings"}
-    crashed = subprocess.run(
-        [sys.executable, "-c", COMMITS_AND_DIES],
-        cwd=ROOT,
-        env={**os.environ, **environment(broker.url), **settings},
-    )
-    assert crashed.returncode == -SIGKILL
-    assert TaskRun.objects.get().state == State.QUEUED
-    assert waiting(broker.url, "fast") == 0
-
-    durable_worker()
-
-    wait_until(all_ended, timeout=20)
-    assert effects("job") == 1
 
 
 def test_same_message_twenty_times_at_once_is_one_run(
@@ -128,6 +77,20 @@ def test_same_message_twenty_times_at_once_is_one_run(
     wait_until(lambda: waiting(broker.url, "fast") == 0)
     assert Effect.objects.count() == 5
     assert set(TaskRun.objects.values_list("attempts", flat=True)) == {1}
+
+
+def test_backlog_is_not_taken_for_lost(
+    durable_worker: StartWorker, wait_until: WaitUntil
+) -> None:
+    for number in range(40):
+        effect.delay(f"job {number}", 0.1)
+    lost_after = IMPATIENT["LEDGER_LOST_SECONDS"]
+    assert float(lost_after) < 40 * 0.1 / 2
+
+    durable_worker(WORKER_CONCURRENCY="fast=1")
+
+    wait_until(all_ended)
+    assert set(TaskRun.objects.values_list("rings", "attempts")) == {(0, 1)}
 
 
 def test_redis_restarted_mid_task_loses_nothing(

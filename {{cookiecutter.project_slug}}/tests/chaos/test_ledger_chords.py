@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 from celery import chord
+from django.db import transaction
 
-from ledger.models import ChordRun
+from ledger import sql
+from ledger.models import ChordRun, TaskRun
 from ledger.states import State
 from tests.harness.effects.tasks import (
     add,
@@ -17,9 +19,15 @@ from tests.harness.effects.tasks import (
     total_effect,
 )
 from tests.harness.fixtures import StartWorker, WaitUntil
+from tests.harness.own_postgres import OwnPostgres
+from tests.harness.processes import Worker
 from tests.harness.runs import effects, ended, run_of, seen
 
 pytestmark = pytest.mark.chaos
+
+
+class Undo(Exception):
+    """Rolls a transaction back."""
 
 
 def test_chord_with_a_killed_member_starts_its_body_once(
@@ -71,7 +79,49 @@ def test_chord_of_a_thousand_starts_its_body_once(
     assert effects("body") == 1
 
 
-def test_chain_whose_worker_is_killed_between_links_goes_on(
+def killed_while_it_waits_for_a_lock(worker: Worker, wait_until: WaitUntil) -> None:
+    """Kill a worker in the middle of the transaction that ends a run."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    wait_until(lambda: sql.fetch(waiting) != [(0,)])
+    worker.kill()
+
+
+def test_chain_whose_worker_is_killed_between_two_links_goes_on(
+    postgres: OwnPostgres, durable_worker: StartWorker, wait_until: WaitUntil
+) -> None:
+    chain: Any = effect.si("a") | effect.si("b")
+    result = chain()
+
+    with pytest.raises(Undo), transaction.atomic():
+        # Whoever stores the second link has to wait for us, and has ended the first.
+        TaskRun.objects.create(pk=result.id, state=State.PENDING)
+        worker = durable_worker(WORKER_CONCURRENCY="fast=1")
+        killed_while_it_waits_for_a_lock(worker, wait_until)
+        raise Undo
+    durable_worker()
+
+    assert result.get(timeout=40) == "b"
+    assert (effects("a"), effects("b")) == (2, 1)
+
+
+def test_chord_whose_member_is_killed_before_it_is_counted_starts_its_body_once(
+    postgres: OwnPostgres, durable_worker: StartWorker, wait_until: WaitUntil
+) -> None:
+    header = [effect.s("member"), add.s(1, 1)]
+    result = chord(header, total_effect.si([1], "body"))()
+
+    with transaction.atomic():
+        # Whoever counts a member has to wait for us, and has ended the member.
+        sql.fetch("SELECT id FROM ledger_chordrun FOR UPDATE")
+        worker = durable_worker(WORKER_CONCURRENCY="fast=1")
+        killed_while_it_waits_for_a_lock(worker, wait_until)
+    durable_worker()
+
+    assert result.get(timeout=40) == 1
+    assert (effects("member"), effects("body")) == (2, 1)
+
+
+def test_chain_whose_worker_is_killed_during_a_link_goes_on(
     durable_worker: StartWorker, wait_until: WaitUntil
 ) -> None:
     victim = durable_worker(WORKER_CONCURRENCY="fast=1")

@@ -19,6 +19,9 @@ from tools.dev.broker import Broker
 
 pytestmark = pytest.mark.chaos
 
+# A worker asks its broker for messages every second.
+SILENCE_SECONDS = 3
+
 
 def test_connection_reset_mid_task_completes_it_once(
     durable_worker: StartWorker, proxy: Proxy, broker: Broker, wait_until: WaitUntil
@@ -54,6 +57,7 @@ def test_black_hole_costs_a_caller_seconds_once_and_loses_nothing(
             with transaction.atomic():
                 effect.delay(f"job {number}")
             durations.append(time.perf_counter() - started)
+            assert sum(durations) < 6 * env.REDIS_TIMEOUT_SECONDS, durations
 
         # The workers still reach the broker: they ring for what the caller could not.
         wait_until(all_ended, timeout=40)
@@ -82,6 +86,22 @@ def test_worker_cut_off_mid_task_completes_it_once_and_comes_back(
     assert run_of(result).attempts == 1
     assert Effect.objects.filter(key__startswith="queued").count() == 20
     assert worker.returncode is None
+
+
+def test_worker_whose_connections_stay_silent_makes_new_ones(
+    durable_worker: StartWorker, proxy: Proxy, wait_until: WaitUntil
+) -> None:
+    worker = durable_worker(REDIS_URL=f"redis://{proxy.address}")
+    effect.delay("before")
+    wait_until(all_ended)
+
+    proxy.black_hole()
+    time.sleep(SILENCE_SECONDS)  # something must get lost, and nothing tells when
+    proxy.heal(reset=False)
+    effect.delay("after")
+
+    wait_until(all_ended, timeout=90)
+    assert (effects("after"), worker.returncode) == (1, None)
 
 
 def test_slow_network_changes_nothing_but_the_time(

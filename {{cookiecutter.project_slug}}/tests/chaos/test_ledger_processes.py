@@ -9,6 +9,7 @@ from django.db import connection
 
 from ledger.models import TaskRun
 from ledger.states import State
+from ledger.task import DurableTask
 from tests.chaos.conftest import LEASE
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import (
@@ -123,21 +124,23 @@ def test_task_that_kills_its_worker_is_dead_and_its_neighbours_are_not(
 def test_worker_stopped_past_its_lease_comes_back_too_late(
     durable_worker: StartWorker,
     wait_until: WaitUntil,
-    task: object,
+    task: DurableTask[[str, float], str],
     expected: int,
 ) -> None:
     if task is atomic_effect and connection.vendor == "sqlite":
         pytest.skip("the stopped process would hold SQLite's only write lock")
     workers = [durable_worker(WORKER_CONCURRENCY="fast=1") for _ in range(2)]
-    result = task.delay("job", 2)  # type: ignore[attr-defined]  # either task
+    result = task.delay("job", LEASE + 2)
     wait_until(lambda: run_of(result).state == State.RUNNING)
     stopped = holder_of(result, workers)
 
     stopped.signal_all(SIGSTOP)
-    wait_until(ended(result), timeout=20)
-    stopped.signal_all(SIGCONT)
+    wait_until(lambda: run_of(result).attempts == 2, timeout=20)
+    stopped.signal_all(SIGCONT)  # it ends first, and its end is not accepted
 
     stopped.wait_for_line("refused", timeout=20)
+    assert run_of(result).state == State.RUNNING
+    wait_until(ended(result))
     assert (run_of(result).state, run_of(result).attempts) == (State.SUCCEEDED, 2)
     assert effects("job") == expected
 

@@ -31,6 +31,7 @@ def load_with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> environment.
         ("WORKER_CONCURRENCY", "warp=9", "config/queues.py has: critical"),
         ("WORKER_CONCURRENCY", "io=many", "valid integer"),
         ("WORKER_CONCURRENCY", "io=0", "greater than 0"),
+        ("WORKER_SHUTDOWN_GRACE", "warp=30", "config/queues.py has: critical"),
         ("BROKER_VISIBILITY_TIMEOUT_SECONDS", "60", "longest hard time limit"),
     ],
 )

@@ -18,7 +18,7 @@ from tools.dev.process import Process
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 # A worker needs about 2 s of CPU to start, and the cores may be shared.
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 10
 POLL_SECONDS = 0.02
 

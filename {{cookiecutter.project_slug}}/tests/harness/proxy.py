@@ -62,10 +62,16 @@ class Proxy:
         """Accept connections and swallow every byte, in both directions."""
         self._call(self._whole.clear)
 
-    def heal(self) -> None:
-        """Pass bytes again; connections of which some were swallowed are reset."""
+    def heal(self, *, reset: bool = True) -> None:
+        """Pass bytes again.
+
+        Args:
+            reset: connections of which some were swallowed; else those stay silent for
+                ever, as if a firewall had forgotten them.
+        """
         self._call(self._whole.set)
-        self._call(lambda: self._abort(self._lossy))
+        if reset:
+            self._call(lambda: self._abort(self._lossy))
 
     def delay(self, seconds: float) -> None:
         """Hold back what is sent from now on, in each direction."""
@@ -116,7 +122,7 @@ class Proxy:
         try:
             while data := await source.read(CHUNK_BYTES):
                 await asyncio.sleep(self._delay)
-                if self._whole.is_set():
+                if self._whole.is_set() and sink not in self._lossy:
                     sink.write(data)
                     await sink.drain()
                 else:
