@@ -40,7 +40,7 @@ def main(words: list[str]) -> int:
     tests = sorted({mutation.test for mutation in chosen})
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         for mutation in MUTATIONS:
-            _mutated(mutation, ROOT)  # all of them, before the first one takes minutes
+            mutated(mutation, ROOT)  # all of them, before the first one takes minutes
         print(f"{len(tests)} tests without any mutation", flush=True)
         if not _pass(_copy(folder), tests, "--numprocesses=2"):
             print("They must pass before a failure can mean anything.", file=sys.stderr)
@@ -58,7 +58,7 @@ def _is_chosen(mutation: Mutation, words: list[str]) -> bool:
 def _is_noticed(mutation: Mutation, folder: str) -> bool:
     started = time.monotonic()
     project = _copy(folder)
-    (project / mutation.file).write_text(_mutated(mutation, project), "utf-8")
+    (project / mutation.file).write_text(mutated(mutation, project), "utf-8")
     noticed = not _pass(project, [mutation.test], "--exitfirst")
     seconds = time.monotonic() - started
     verdict = "red     " if noticed else "SURVIVED"
@@ -66,7 +66,12 @@ def _is_noticed(mutation: Mutation, folder: str) -> bool:
     return noticed
 
 
-def _mutated(mutation: Mutation, project: Path) -> str:
+def mutated(mutation: Mutation, project: Path) -> str:
+    """Return the text of the mutation's file without its safeguard.
+
+    Raises:
+        Stale: if the text that is to be replaced is not there exactly once.
+    """
     text = (project / mutation.file).read_text("utf-8")
     if text.count(mutation.old) != 1:
         raise Stale(

@@ -183,8 +183,7 @@ MUTATIONS = [
         "ledger/worker.py",
         "    lease.release_all()\n",
         "",
-        "test_ledger_deploys.py"
-        "::test_task_longer_than_the_grace_goes_on_elsewhere_at_once",
+        "test_ledger_deploys.py::test_worker_whose_broker_is_silent_stops_in_time",
     ),
     Mutation(
         "a deploy is not counted as a crash",

@@ -98,8 +98,8 @@ def test_task_that_kills_its_process_is_dead_after_three_starts(
 def test_task_that_kills_its_worker_is_dead_and_its_neighbours_are_not(
     durable_worker: StartWorker, wait_until: WaitUntil
 ) -> None:
-    poison = kill_own_worker.delay()
-    neighbours = [effect.delay(f"neighbour {number}", 0.5) for number in range(12)]
+    poison = kill_own_worker.delay(beside=2)
+    neighbours = [effect.delay(f"neighbour {number}", 1) for number in range(6)]
     workers = [durable_worker(ready=False, WORKER_CONCURRENCY="fast=3")]
 
     def poison_ended() -> bool:

@@ -15,7 +15,6 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self, TypeVar
 
 T = TypeVar("T")
@@ -36,12 +35,7 @@ class Proxy:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        """Listen on a free port of the loopback interface.
-
-        Args:
-            host: of the server.
-            port: of the server; it need not run yet.
-        """
+        """Listen on a free port; the server, whose address this is, need not run yet."""
         self._server_address = (host, port)
         self._writers: set[asyncio.StreamWriter] = set()
         self._lossy: set[asyncio.StreamWriter] = set()
@@ -87,12 +81,7 @@ class Proxy:
         self._acceptor = asyncio.run_coroutine_threadsafe(start, self._loop).result()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -10,6 +10,7 @@ import celery
 from celery.exceptions import Ignore, Reject
 
 from ledger.decorator import shared_task
+from ledger.models import TaskRun
 from ledger.task import DurableTask
 from tests.harness.effects.models import Effect
 
@@ -314,11 +315,20 @@ def kill_own_process(self: DurableTask[..., None], key: str = "poison") -> None:
 
 
 @shared_task(bind=True)
-def kill_own_worker(self: DurableTask[..., None], key: str = "poison") -> None:
-    """Leave an effect and kill the worker's main process."""
+def kill_own_worker(
+    self: DurableTask[..., None], key: str = "poison", beside: int = 0
+) -> None:
+    """Leave an effect and kill the worker with all its processes, as a container dies.
+
+    Args:
+        key: of the effect.
+        beside: other runs to wait for, for some seconds, so that they die as well.
+    """
     leave(self, key)
-    os.kill(os.getppid(), SIGKILL)
-    time.sleep(30)
+    deadline = time.monotonic() + 4
+    while TaskRun.objects.running().count() <= beside and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(os.getpgrp(), SIGKILL)
 
 
 @shared_task(bind=True)
