@@ -36,8 +36,8 @@ MUTATIONS = [
     Mutation(
         "a unique key is held by one active run",
         "ledger/call.py",
-        'unique_key=options.get("unique_key")',
-        "unique_key=None",
+        "        unique_key=unique_key,\n",
+        "        unique_key=None,\n",
         "test_ledger_enqueue.py::test_fifty_callers_with_one_unique_key_share_one_run",
     ),
     Mutation(

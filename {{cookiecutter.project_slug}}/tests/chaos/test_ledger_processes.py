@@ -99,7 +99,8 @@ def test_task_that_kills_its_worker_is_dead_and_its_neighbours_are_not(
     durable_worker: StartWorker, wait_until: WaitUntil
 ) -> None:
     poison = kill_own_worker.delay(beside=2)
-    neighbours = [effect.delay(f"neighbour {number}", 1) for number in range(6)]
+    # As many as there are processes: together again each time, if nothing parts them.
+    neighbours = [effect.delay(f"neighbour {number}", 3) for number in range(2)]
     workers = [durable_worker(ready=False, WORKER_CONCURRENCY="fast=3")]
 
     def poison_ended() -> bool:
