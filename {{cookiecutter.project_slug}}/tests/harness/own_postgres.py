@@ -43,7 +43,9 @@ class OwnPostgres:
             user = pwd.getpwnam(INSTEAD_OF_ROOT)
             os.chown(folder, user.pw_uid, user.pw_gid)
             ids = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}"]
-            self._prefix = ["setpriv", *ids, "--clear-groups"]
+            # The leash of `Process` is lost with the user, so it is put on once more.
+            leash = "--pdeathsig=KILL"
+            self._prefix = ["setpriv", *ids, "--clear-groups", leash]
         self._initialize()
 
     @property
