@@ -88,6 +88,7 @@ def _long_enough(value: SecretStr) -> SecretStr:
 
 TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
 RedisUrl = Annotated[str, _starts_with("redis://", "rediss://")]
+RabbitUrl = Annotated[str, _starts_with("amqp://", "amqps://")]
 DatabaseUrl = Annotated[str, _starts_with("postgres://", "postgresql://", "sqlite:///")]
 ImportPath = Annotated[str, AfterValidator(_importable)]
 Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
@@ -131,12 +132,14 @@ class Env(AppEnv):
     DATABASE_PASSWORD: SecretStr | None = None
     DATABASE_CONN_MAX_AGE_SECONDS: int = Field(default=60, ge=0)
 
-    # --- Redis: broker in database 0, results in 1, cache and rate limits in 2
+    # --- Redis: broker in database 0 if there is no other, results in 1, cache and rate
+    # limits in 2
     REDIS_URL: RedisUrl = NO_BROKER_URL
     REDIS_PASSWORD: SecretStr | None = None  # of the server that we start ourselves
     REDIS_TIMEOUT_SECONDS: PositiveFloat = 5.0
 
     # --- Celery
+    BROKER_URL: RabbitUrl | None = None  # RabbitMQ instead of database 0 of Redis
     WORKER_CONCURRENCY: PerQueue = {}
     # Where a supervisor kills sooner than config/queues.py says (Kubernetes: after 30 s).
     WORKER_SHUTDOWN_GRACE: PerQueue = {}

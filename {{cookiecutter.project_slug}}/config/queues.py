@@ -49,6 +49,10 @@ class Queue:
                 f"queue {self.name}: pool {self.pool!r} does not enforce time limits; "
                 f"accepted: {', '.join(POOLS_THAT_ENFORCE_TIME_LIMITS)}"
             )
+        if "." in self.name:
+            raise ValueError(
+                f"queue {self.name}: a dot would end a part of a routing key"
+            )
         if not 0 < self.soft_time_limit < self.time_limit < self.shutdown_grace:
             raise ValueError(
                 f"queue {self.name}: expected "

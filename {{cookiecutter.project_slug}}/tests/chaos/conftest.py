@@ -12,17 +12,24 @@ from tests.harness.fixtures import (
     StartWorker,
     broker,
     broker_server,
+    rabbit_server,
     wait_until,
     worker,
 )
 from tests.harness.legal_moves import enforced
+from tests.harness.own_broker import OwnBroker, own_broker
 from tests.harness.own_postgres import OwnPostgres, database_of, own_postgres
-from tests.harness.own_redis import OwnRedis, own_redis
 from tests.harness.processes import Worker
 from tests.harness.proxy import Proxy
 from tools.dev.broker import Broker
 
-__all__ = ["broker", "broker_server", "wait_until", "worker"]
+__all__ = [
+    "broker",
+    "broker_server",
+    "rabbit_server",
+    "wait_until",
+    "worker",
+]
 
 # Seconds, short enough for tests that wait for them.
 LEASE = 3
@@ -55,9 +62,9 @@ def durable_worker(worker: StartWorker) -> Iterator[StartWorker]:
 
 
 @pytest.fixture
-def redis_server(durable_worker: StartWorker) -> Iterator[OwnRedis]:
-    """A Redis that this test may stop; this process publishes to it."""
-    with own_redis() as server, publishing_to(server.url):
+def own(durable_worker: StartWorker) -> Iterator[OwnBroker]:
+    """A broker that this test may stop; this process publishes to it."""
+    with own_broker() as server, publishing_to(server.url):
         yield server
 
 

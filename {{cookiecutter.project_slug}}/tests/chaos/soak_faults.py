@@ -15,7 +15,7 @@ from django.db import connection
 
 from tests.harness.broker import flush
 from tests.harness.own_postgres import OwnPostgres
-from tests.harness.own_redis import OwnRedis
+from tests.harness.own_broker import OwnBroker
 from tests.harness.processes import Worker
 from tests.harness.proxy import Proxy
 

@@ -4,17 +4,16 @@ import time
 from statistics import median
 
 import pytest
-import redis
 from django.db import transaction
 
 from ledger.models import TaskRun
 from ledger.states import State
 from tests.harness import impatient_settings
-from tests.harness.broker import flush, unfinished, waiting
+from tests.harness.broker import flush, repeat, taking_back_after, unfinished, waiting
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import atomic_effect, begin_then_work, effect
 from tests.harness.fixtures import StartWorker, WaitUntil
-from tests.harness.own_redis import OwnRedis
+from tests.harness.own_broker import OwnBroker
 from tests.harness.runs import all_ended, effects
 from tools.dev.broker import Broker
 
@@ -38,9 +37,9 @@ def test_flushall_with_hundreds_queued_loses_nothing(
 
 
 def test_broker_down_at_enqueue_costs_milliseconds_and_loses_nothing(
-    redis_server: OwnRedis, durable_worker: StartWorker, wait_until: WaitUntil
+    own: OwnBroker, durable_worker: StartWorker, wait_until: WaitUntil
 ) -> None:
-    redis_server.kill()
+    own.kill()
     durations = []
     for number in range(100):
         started = time.perf_counter()
@@ -51,8 +50,8 @@ def test_broker_down_at_enqueue_costs_milliseconds_and_loses_nothing(
     assert max(durations) < 2, durations
     assert TaskRun.objects.filter(state=State.PENDING).count() == 100
 
-    redis_server.start()
-    durable_worker(REDIS_URL=redis_server.url)
+    own.start()
+    durable_worker(broker_url=own.url)
 
     wait_until(all_ended, timeout=40)
     assert Effect.objects.count() == 100
@@ -63,10 +62,7 @@ def test_same_message_twenty_times_at_once_is_one_run(
 ) -> None:
     for number in range(5):
         effect.delay(f"job {number}", 0.1)
-    with redis.Redis.from_url(f"{broker.url}/0") as client:
-        messages = client.lrange("fast", 0, -1)
-        for _ in range(19):
-            client.rpush("fast", *messages)
+    repeat(broker.url, "fast", times=19)
     assert waiting(broker.url, "fast") == 100
 
     for _ in range(2):
@@ -90,19 +86,19 @@ def test_backlog_is_not_taken_for_lost(
     assert set(TaskRun.objects.values_list("rings", "attempts")) == {(0, 1)}
 
 
-def test_redis_restarted_mid_task_loses_nothing(
-    redis_server: OwnRedis, durable_worker: StartWorker, wait_until: WaitUntil
+def test_broker_restarted_mid_task_loses_nothing(
+    own: OwnBroker, durable_worker: StartWorker, wait_until: WaitUntil
 ) -> None:
-    durable_worker(REDIS_URL=redis_server.url, WORKER_CONCURRENCY="fast=2")
+    durable_worker(broker_url=own.url, WORKER_CONCURRENCY="fast=2")
     begin_then_work.delay("running", 4)
     wait_until(lambda: Effect.objects.filter(key="running begun").exists())
     for number in range(20):
         effect.delay(f"queued {number}")
 
-    redis_server.kill()
-    redis_server.start()
+    own.kill()
+    own.start()
     # As a supervisor does: the main process may not survive the restart.
-    durable_worker(REDIS_URL=redis_server.url, WORKER_CONCURRENCY="fast=2")
+    durable_worker(broker_url=own.url, WORKER_CONCURRENCY="fast=2")
 
     wait_until(all_ended, timeout=60)
     assert Effect.objects.filter(key="running done").count() == 1
@@ -114,13 +110,14 @@ def test_countdown_beyond_the_visibility_timeout_runs_once(
 ) -> None:
     settings = impatient_settings.__name__
     seconds = 2 * impatient_settings.VISIBILITY_TIMEOUT_SECONDS
-    durable_worker(DJANGO_SETTINGS_MODULE=settings)
-    durable_worker(DJANGO_SETTINGS_MODULE=settings)
+    with taking_back_after(broker.url, impatient_settings.VISIBILITY_TIMEOUT_SECONDS):
+        durable_worker(DJANGO_SETTINGS_MODULE=settings)
+        durable_worker(DJANGO_SETTINGS_MODULE=settings)
 
-    later = effect.apply_async(("later",), countdown=seconds)
-    long = begin_then_work.delay("long", seconds)
+        later = effect.apply_async(("later",), countdown=seconds)
+        long = begin_then_work.delay("long", seconds)
 
-    assert later.get(timeout=40) == "later"
-    assert long.get(timeout=40) == "long"
+        assert later.get(timeout=40) == "later"
+        assert long.get(timeout=40) == "long"
     wait_until(lambda: unfinished(broker.url, "fast") == 0)
     assert (effects("later"), effects("long begun")) == (1, 1)

@@ -16,6 +16,7 @@ from tests.harness.effects.tasks import (
 )
 from tests.harness.fixtures import StartWorker, WaitUntil
 from tests.harness.processes import Worker
+from tests.harness.broker import through
 from tests.harness.proxy import Proxy
 from tests.harness.runs import all_ended, effects, ended, holder_of, run_of, seen
 
@@ -121,9 +122,9 @@ def test_task_that_meets_a_deploy_on_every_attempt_is_not_dead(
 
 
 def test_worker_whose_broker_is_silent_stops_in_time(
-    deployed_worker: StartWorker, proxy: Proxy, wait_until: WaitUntil
+    deployed_worker: StartWorker, proxy: Proxy, broker: Broker, wait_until: WaitUntil
 ) -> None:
-    worker = deployed_worker(REDIS_URL=f"redis://{proxy.address}")
+    worker = deployed_worker(broker_url=through(proxy, broker.url))
     result = begin_then_work.delay("job", FOR_EVER)
     wait_until(seen("job begun"))
     deployed_worker()

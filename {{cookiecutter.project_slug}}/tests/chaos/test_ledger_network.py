@@ -9,7 +9,7 @@ from django.db import transaction
 from config.env import env
 from ledger.models import TaskRun
 from tests.harness import impatient_settings
-from tests.harness.broker import publishing_to, unfinished
+from tests.harness.broker import publishing_to, through, unfinished
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import begin_then_work, effect
 from tests.harness.fixtures import StartWorker, WaitUntil
@@ -27,7 +27,7 @@ def test_connection_reset_mid_task_completes_it_once(
     durable_worker: StartWorker, proxy: Proxy, broker: Broker, wait_until: WaitUntil
 ) -> None:
     durable_worker(
-        REDIS_URL=f"redis://{proxy.address}",
+        broker_url=through(proxy, broker.url),
         DJANGO_SETTINGS_MODULE=impatient_settings.__name__,
     )
     result = begin_then_work.delay("job", 4)
@@ -45,11 +45,11 @@ def test_connection_reset_mid_task_completes_it_once(
 
 
 def test_black_hole_costs_a_caller_seconds_once_and_loses_nothing(
-    durable_worker: StartWorker, proxy: Proxy, wait_until: WaitUntil
+    durable_worker: StartWorker, proxy: Proxy, broker: Broker, wait_until: WaitUntil
 ) -> None:
     durable_worker(WORKER_CONCURRENCY="fast=2")
     durations = []
-    with publishing_to(f"redis://{proxy.address}"):
+    with publishing_to(through(proxy, broker.url)):
         effect.delay("before")
         proxy.black_hole()
         for number in range(100):
@@ -68,10 +68,10 @@ def test_black_hole_costs_a_caller_seconds_once_and_loses_nothing(
 
 
 def test_worker_cut_off_mid_task_completes_it_once_and_comes_back(
-    durable_worker: StartWorker, proxy: Proxy, wait_until: WaitUntil
+    durable_worker: StartWorker, proxy: Proxy, broker: Broker, wait_until: WaitUntil
 ) -> None:
     worker = durable_worker(
-        REDIS_URL=f"redis://{proxy.address}", WORKER_CONCURRENCY="fast=2"
+        broker_url=through(proxy, broker.url), WORKER_CONCURRENCY="fast=2"
     )
     result = begin_then_work.delay("job", 2)
     wait_until(seen("job begun"))
@@ -91,7 +91,7 @@ def test_worker_cut_off_mid_task_completes_it_once_and_comes_back(
 def test_worker_whose_connections_stay_silent_makes_new_ones(
     durable_worker: StartWorker, proxy: Proxy, wait_until: WaitUntil
 ) -> None:
-    worker = durable_worker(REDIS_URL=f"redis://{proxy.address}")
+    worker = durable_worker(broker_url=through(proxy, broker.url))
     effect.delay("before")
     wait_until(all_ended)
 
@@ -105,9 +105,9 @@ def test_worker_whose_connections_stay_silent_makes_new_ones(
 
 
 def test_slow_network_changes_nothing_but_the_time(
-    durable_worker: StartWorker, proxy: Proxy, wait_until: WaitUntil
+    durable_worker: StartWorker, proxy: Proxy, broker: Broker, wait_until: WaitUntil
 ) -> None:
-    durable_worker(REDIS_URL=f"redis://{proxy.address}", WORKER_CONCURRENCY="fast=2")
+    durable_worker(broker_url=through(proxy, broker.url), WORKER_CONCURRENCY="fast=2")
     proxy.delay(0.2)
 
     for number in range(10):

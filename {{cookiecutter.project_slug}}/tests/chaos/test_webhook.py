@@ -16,7 +16,7 @@ pytestmark = pytest.mark.chaos
 def test_webhook_is_delivered_once_although_the_broker_is_cut_off(
     receiver: Receiver, proxy: Proxy, worker: StartWorker, wait_until: WaitUntil
 ) -> None:
-    worker("io", REDIS_URL=f"redis://{proxy.address}")
+    worker("io", broker_url=through(proxy, broker.url))
     delivery = WebhookDeliveryFactory.create(url=receiver.url)
     receiver.hold()
     result = deliver_webhook.delay(delivery.pk)

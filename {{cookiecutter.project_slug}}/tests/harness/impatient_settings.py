@@ -1,5 +1,7 @@
 """The settings of `durable_settings` with a visibility timeout of seconds.
 
+For RabbitMQ, the test tells the broker: `tests.harness.broker.taking_back_after`.
+
 `config/env.py` refuses so short a time, and rightly: every plain task that ran for longer
 would run twice. kombu looks for messages to deliver again every
 `unacked_restore_interval * unacked_restore_throttle` seconds, 100 s by default:

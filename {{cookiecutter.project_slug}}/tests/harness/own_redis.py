@@ -44,6 +44,18 @@ class OwnRedis:
         if self._process is not None:
             self._process.kill()
 
+    def fill(self) -> None:
+        """Make it take no more messages: it answers with an error."""
+        self._limit_memory("1")
+
+    def relieve(self) -> None:
+        """Let it take messages again."""
+        self._limit_memory("0")
+
+    def _limit_memory(self, amount: str) -> None:
+        with redis.Redis.from_url(self.url) as client:
+            client.config_set("maxmemory", amount)
+
     def _answers(self) -> bool:
         with redis.Redis.from_url(self.url) as client:
             try:
