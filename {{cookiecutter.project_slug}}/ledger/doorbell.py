@@ -136,16 +136,36 @@ def connected() -> Iterator[Any]:
     try:
         with producers[connection].acquire(block=True) as producer:
             try:
+                _reconnect_if_dead(producer)
                 yield producer
             except Exception:
-                # A late answer would be taken for that to the next question, and what was
-                # declared may be gone.
+                # A late answer would be taken for that to the next question. And kombu closes
+                # this connection: without a goodbye, that may find nobody who listens.
                 producer.connection.collect()
                 raise
     except Exception as error:
         if _is_about_the_broker(error, connection):
             raise BrokerDown(repr(error)) from error
         raise
+
+
+def _reconnect_if_dead(producer: Any) -> None:
+    """Notice a connection that ended while nobody used it, before it costs a message.
+
+    RabbitMQ may have been restarted; or this process has forked, and the other one has shut
+    the socket down for both (https://github.com/celery/py-amqp/blob/v5.3.1/amqp/transport.py).
+    Clients of Redis look by themselves.
+    """
+    connection = producer.connection
+    if not (connection.supports_heartbeats and connection.connected):
+        return
+    try:
+        connection.drain_events(timeout=0)
+    except TimeoutError:
+        return  # nothing to hear, as it should be
+    except (*connection.connection_errors, *connection.channel_errors):
+        connection.collect()
+        producer.revive(connection)
 
 
 def _is_about_the_broker(error: Exception, connection: Connection) -> bool:

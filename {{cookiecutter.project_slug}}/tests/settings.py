@@ -25,6 +25,7 @@ os.environ |= {
     "MEDIA_ROOT": str(SCRATCH / "media"),
     "REDIS_URL": "redis://127.0.0.1:1",
     "BROKER_URL": "amqp://127.0.0.1:1" if ON_RABBITMQ else "",
+    "CELERY_BROKER_CONNECTION_TIMEOUT": "5",  # the cores may be shared
     "LOG_LEVEL": "WARNING",
 }
 

@@ -8,6 +8,7 @@ import pytest
 
 from ledger.models import TaskRun
 from ledger.states import State
+from tests.harness.broker import through
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import (
     atomic_effect,
@@ -16,9 +17,9 @@ from tests.harness.effects.tasks import (
 )
 from tests.harness.fixtures import StartWorker, WaitUntil
 from tests.harness.processes import Worker
-from tests.harness.broker import through
 from tests.harness.proxy import Proxy
 from tests.harness.runs import all_ended, effects, ended, holder_of, run_of, seen
+from tools.dev.broker import Broker
 
 pytestmark = pytest.mark.chaos
 

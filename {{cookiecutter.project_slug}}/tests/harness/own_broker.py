@@ -18,6 +18,9 @@ class OwnBroker(Protocol):
     def start(self) -> None:
         """Start it, and wait until it answers."""
 
+    def stop(self) -> None:
+        """Stop it in good order."""
+
     def kill(self) -> None:
         """Stop it as a crash does."""
 

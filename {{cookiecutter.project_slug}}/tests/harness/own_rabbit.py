@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from kombu import Connection
 
 from tools.dev.broker import HOST, free_port
 from tools.dev.process import Process
@@ -21,6 +22,7 @@ from tools.dev.process import Process
 FOLDERS = f"/usr/lib/rabbitmq/bin:{os.environ.get('PATH', os.defpath)}"
 START_SECONDS = 60
 PASSWORD = "only-for-tests"
+MAX_MESSAGE_BYTES = 1_000_000
 
 # A disk that is nearly full must not block a test.
 CONFIGURATION = """
@@ -28,6 +30,7 @@ listeners.tcp.default = {host}:{port}
 default_user = tests
 default_pass = {password}
 disk_free_limit.absolute = 1MB
+max_message_size = {max_message_bytes}
 """
 
 # Milliseconds between two looks for messages that were held for too long.
@@ -69,7 +72,12 @@ class OwnRabbit:
         (folder / "advanced.config").write_text(ADVANCED_CONFIGURATION)
         (folder / "enabled_plugins").write_text("[].\n")
         (folder / "rabbitmq.conf").write_text(
-            CONFIGURATION.format(host=HOST, port=self._port, password=PASSWORD)
+            CONFIGURATION.format(
+                host=HOST,
+                port=self._port,
+                password=PASSWORD,
+                max_message_bytes=MAX_MESSAGE_BYTES,
+            )
         )
 
     @property
@@ -85,10 +93,21 @@ class OwnRabbit:
             self._names = self._process("epmd", "-port", port, "-address", HOST)
         self._node = self._process(self._program)
         self._node.wait_for_line("Server startup complete", START_SECONDS)
+        with Connection(self.url, connect_timeout=START_SECONDS) as connection:
+            connection.connect()
         self.running[self.url] = self
 
+    def stop(self) -> None:
+        """Stop it in good order."""
+        if self._node is not None:
+            self._node.stop(START_SECONDS)
+
     def kill(self) -> None:
-        """Stop it as a crash does; what was in its quorum queues is there again later."""
+        """Stop it as a crash does; what was in its quorum queues is there again later.
+
+        Not so for a queue that was declared within the last half second, of which the node
+        then knows no more than its name.
+        """
         if self._node is not None:
             self._node.kill()
 

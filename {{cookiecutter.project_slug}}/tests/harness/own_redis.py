@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from tests.harness.processes import wait_until
-from tools.dev.broker import HOST, configuration, find_server, free_port
+from tools.dev.broker import HOST, STOP_SECONDS, configuration, find_server, free_port
 from tools.dev.process import Process
 
 
@@ -38,6 +38,11 @@ class OwnRedis:
             stdin=text.replace("appendonly yes", "appendonly no"),
         )
         wait_until(self._answers, timeout=20)
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        if self._process is not None:
+            self._process.stop(STOP_SECONDS)
 
     def kill(self) -> None:
         """Stop it as a crash does; what it held is gone."""
