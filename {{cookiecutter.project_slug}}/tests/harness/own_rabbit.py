@@ -55,6 +55,11 @@ class OwnRabbit:
             "LANG": "C.UTF-8",
             "ERL_EPMD_PORT": str(free_port()),
             "ERL_EPMD_ADDRESS": HOST,
+            # By itself, an Erlang program starts one that nobody stops.
+            "ERL_FLAGS": "-start_epmd false",
+            # The script becomes the node, instead of waiting for it: a killed test run
+            # leaves none behind.
+            "RABBITMQ_ALLOW_INPUT": "true",
             "RABBITMQ_NODENAME": "tests@localhost",
             "RABBITMQ_DIST_PORT": str(free_port()),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
@@ -88,10 +93,9 @@ class OwnRabbit:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         if self._names is None:
-            # In the foreground; the node would leave one behind that nobody stops.
             port = self._environment["ERL_EPMD_PORT"]
             self._names = self._process("epmd", "-port", port, "-address", HOST)
-        self._node = self._process(self._program)
+        self._node = self._process(self._program, "-noinput")
         self._node.wait_for_line("Server startup complete", START_SECONDS)
         with Connection(self.url, connect_timeout=START_SECONDS) as connection:
             connection.connect()
