@@ -21,7 +21,7 @@ os.environ |= {
     "ENV_FILE": str(ROOT / ".env.example"),
     "SECRET_KEY": "tests-only-" + "0" * 32,
     "API_TOKEN": "tests-only-" + "1" * 32,
-    "DATABASE_URL": os.environ.get("TEST_DATABASE_URL", f"sqlite:///{SCRATCH}/db"),
+    "DATABASE_URL": os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{SCRATCH}/db",
     "MEDIA_ROOT": str(SCRATCH / "media"),
     "REDIS_URL": "redis://127.0.0.1:1",
     "BROKER_URL": "amqp://127.0.0.1:1" if ON_RABBITMQ else "",

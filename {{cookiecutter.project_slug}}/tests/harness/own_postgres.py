@@ -12,12 +12,12 @@ from signal import SIGQUIT
 from typing import Any
 
 import dj_database_url
-import pytest
 from django.core.management import call_command
 from django.db import connection, connections
 from django.db.utils import ConnectionHandler
 
 from tests.harness.processes import wait_until
+from tests.harness.servers import missing
 from tools.dev.broker import HOST, free_port
 from tools.dev.process import Process
 
@@ -104,7 +104,7 @@ def own_postgres() -> Iterator[OwnPostgres]:
     """Provide a server that runs, and surely stop it."""
     programs = find_programs()
     if programs is None:
-        pytest.skip("needs the programs of a PostgreSQL server")
+        missing("the programs of a PostgreSQL server")
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
         own = OwnPostgres(programs, Path(folder))
         own.start()

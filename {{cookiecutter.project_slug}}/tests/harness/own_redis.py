@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 import redis
 
 from tests.harness.processes import wait_until
+from tests.harness.servers import missing
 from tools.dev.broker import HOST, STOP_SECONDS, configuration, find_server, free_port
 from tools.dev.process import Process
 
@@ -74,7 +74,7 @@ def own_redis() -> Iterator[OwnRedis]:
     """Provide a server that runs, and surely stop it."""
     server = find_server()
     if not server.program:
-        pytest.skip("needs redis-server or valkey-server")
+        missing("redis-server or valkey-server")
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
         own = OwnRedis(server.program, Path(folder))
         own.start()

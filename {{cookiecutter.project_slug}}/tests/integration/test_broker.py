@@ -107,6 +107,20 @@ def test_message_that_is_too_large_fails_its_run_and_holds_up_nobody(
     assert run_of(next_one).state == State.QUEUED
 
 
+def test_first_worker_of_a_new_broker_has_nothing_to_complain_of(
+    worker: StartWorker,
+) -> None:
+    started = worker("fast")
+
+    complaints = [
+        record["event"]
+        for record in started.records()
+        if record["level"] in ("error", "critical")
+    ]
+
+    assert complaints == []
+
+
 def test_countdown_of_a_task_without_a_row_is_kept(
     broker: Broker, worker: StartWorker, wait_until: WaitUntil
 ) -> None:
