@@ -14,8 +14,8 @@ from typing import Any
 from django.db import connection
 
 from tests.harness.broker import flush
-from tests.harness.own_postgres import OwnPostgres
 from tests.harness.own_broker import OwnBroker
+from tests.harness.own_postgres import OwnPostgres
 from tests.harness.processes import Worker
 from tests.harness.proxy import Proxy
 
@@ -28,7 +28,7 @@ class Service:
 
     Attributes:
         start_worker: starts one more, without waiting until it is ready.
-        redis: the broker.
+        broker: Redis or RabbitMQ.
         proxy: between the broker and everyone else.
         postgres: None on SQLite.
         random: decides on all that is left to chance.
@@ -38,7 +38,7 @@ class Service:
     """
 
     start_worker: Callable[[], Worker]
-    redis: OwnRedis
+    broker: OwnBroker
     proxy: Proxy
     postgres: OwnPostgres | None
     random: Random
@@ -82,8 +82,8 @@ class Service:
             self.kill_pool_process,
             self.deploy_worker,
             self.deploy_all,
-            self.restart_redis,
-            self.flush_redis,
+            self.restart_broker,
+            self.flush_broker,
             self.reset_connections,
             self.black_hole,
             self.slow_network,
@@ -122,12 +122,12 @@ class Service:
         for worker in self.workers:
             worker.ask_to_stop()
 
-    def restart_redis(self) -> None:
-        self.redis.kill()
-        self.redis.start()
+    def restart_broker(self) -> None:
+        self.broker.kill()
+        self.broker.start()
 
-    def flush_redis(self) -> None:
-        flush(self.redis.url)
+    def flush_broker(self) -> None:
+        flush(self.broker.url)
 
     def reset_connections(self) -> None:
         self.proxy.reset()

@@ -89,7 +89,7 @@ def test_worker_cut_off_mid_task_completes_it_once_and_comes_back(
 
 
 def test_worker_whose_connections_stay_silent_makes_new_ones(
-    durable_worker: StartWorker, proxy: Proxy, wait_until: WaitUntil
+    durable_worker: StartWorker, proxy: Proxy, broker: Broker, wait_until: WaitUntil
 ) -> None:
     worker = durable_worker(broker_url=through(proxy, broker.url))
     effect.delay("before")

@@ -18,10 +18,10 @@ from ledger.models import TaskRun
 from tests.chaos.conftest import LEASE
 from tests.chaos.soak_faults import WORKERS, Service
 from tests.chaos.soak_jobs import Jobs
-from tests.harness.broker import publishing_to
+from tests.harness.broker import publishing_to, through
 from tests.harness.fixtures import StartWorker
+from tests.harness.own_broker import own_broker
 from tests.harness.own_postgres import OwnPostgres
-from tests.harness.own_redis import own_redis
 from tests.harness.processes import Worker
 from tests.harness.proxy import HOST, Proxy
 from tests.harness.runs import all_ended
@@ -60,15 +60,17 @@ def service(
     database: OwnPostgres | None, durable_worker: StartWorker
 ) -> Iterator[Service]:
     """Workers that reach their broker through a proxy."""
-    with own_redis() as redis:
-        with Proxy(HOST, urlsplit(redis.url).port or 0) as proxy:
-            address = f"redis://{proxy.address}"
+    with own_broker() as broker:
+        with Proxy(HOST, urlsplit(broker.url).port or 0) as proxy:
+            address = through(proxy, broker.url)
 
             def start_worker() -> Worker:
-                return durable_worker(ready=False, REDIS_URL=address, **SETTINGS)
+                return durable_worker(ready=False, broker_url=address, **SETTINGS)
 
             with publishing_to(address):
-                yield Service(start_worker, redis, proxy, database, Random(SEED), LEASE)
+                yield Service(
+                    start_worker, broker, proxy, database, Random(SEED), LEASE
+                )
 
 
 def test_everything_ends_once_while_everything_breaks(service: Service) -> None:

@@ -6,15 +6,21 @@ from app.tasks.notification_tasks import deliver_webhook
 from ledger.models import TaskRun
 from ledger.states import State
 from tests.factories.notification import WebhookDeliveryFactory
+from tests.harness.broker import through
 from tests.harness.fixtures import StartWorker, WaitUntil
 from tests.harness.proxy import Proxy
 from tests.harness.receivers import Receiver
+from tools.dev.broker import Broker
 
 pytestmark = pytest.mark.chaos
 
 
 def test_webhook_is_delivered_once_although_the_broker_is_cut_off(
-    receiver: Receiver, proxy: Proxy, worker: StartWorker, wait_until: WaitUntil
+    receiver: Receiver,
+    proxy: Proxy,
+    broker: Broker,
+    worker: StartWorker,
+    wait_until: WaitUntil,
 ) -> None:
     worker("io", broker_url=through(proxy, broker.url))
     delivery = WebhookDeliveryFactory.create(url=receiver.url)
