@@ -23,7 +23,7 @@ TESTS = [("yes", "test"), ("no", "test"), ("yes", "chaos"), ("yes", "bench")]
 # What is promised of durable tasks is promised on both databases and both brokers. The
 # remaining pair, SQLite and Redis, is what the tests above run on.
 PAIRS = [("postgres", "redis"), ("sqlite", "rabbitmq"), ("postgres", "rabbitmq")]
-DURABLE = "tests/ledger tests/integration"
+DURABLE = {"test": "tests/ledger tests/integration", "chaos": "tests/chaos"}
 
 
 @pytest.fixture
@@ -73,18 +73,16 @@ def test_own_tests_pass(project: Path, target: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("samples", ["no"])
 @pytest.mark.parametrize(("database", "broker"), PAIRS)
-@pytest.mark.parametrize(
-    ("target", "tests"), [("test", DURABLE), ("chaos", "tests/chaos")]
-)
+@pytest.mark.parametrize("target", DURABLE)
 def test_durable_tasks_keep_their_promises_on_every_database_and_broker(
-    project: Path, database: str, broker: str, target: str, tests: str
+    project: Path, database: str, broker: str, target: str
 ) -> None:
     run(
         project,
         "make",
         f"VENV={VENV}",
         target,
-        f"PYTEST_ARGS={tests}",
+        f"PYTEST_ARGS={DURABLE[target]}",
         TEST_BROKER=broker,
         TEST_DATABASE_URL=database_url(database, f"{broker}_{target}"),
     )
