@@ -1,12 +1,14 @@
 """What every bake must pass, by the commands that its own users have.
 
 The bakes share one environment, which `make test` installs once, from the lock file of the
-larger one.
+larger one. Those tests that are run on PostgreSQL need one in `DATABASE_URL`
+(`.ci/with-servers make test`); RabbitMQ is started by the bake's own tests.
 """
 
 import os
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,6 +20,11 @@ VENV = ROOT / ".cache" / "venv"
 # tests and the benchmarks of the smaller one, too.
 TESTS = [("yes", "test"), ("no", "test"), ("yes", "chaos"), ("yes", "bench")]
 
+# What is promised of durable tasks is promised on both databases and both brokers. The
+# remaining pair, SQLite and Redis, is what the tests above run on.
+PAIRS = [("postgres", "redis"), ("sqlite", "rabbitmq"), ("postgres", "rabbitmq")]
+DURABLE = {"test": "tests/ledger tests/integration", "chaos": "tests/chaos"}
+
 
 @pytest.fixture
 def project(tmp_path: Path, samples: str) -> Path:
@@ -27,16 +34,17 @@ def project(tmp_path: Path, samples: str) -> Path:
     return baked.root
 
 
-def run(project: Path, *command: str) -> None:
+def run(project: Path, *command: str, **env: str) -> None:
     """Run a command in the project, and show what it printed if it failed.
 
     It sees no variable of ours that could change what is tested.
     """
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    known = ("PATH", "HOME", "REQUIRE_SERVERS")
+    kept = {name: os.environ[name] for name in known if name in os.environ}
     finished = subprocess.run(
         command,
         cwd=project,
-        env=kept | {"LANG": "C.UTF-8"},
+        env=kept | {"LANG": "C.UTF-8"} | env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -60,3 +68,33 @@ def test_migrations_are_complete(project: Path) -> None:
 @pytest.mark.parametrize(("samples", "target"), TESTS, ids=lambda value: value)
 def test_own_tests_pass(project: Path, target: str) -> None:
     run(project, "make", f"VENV={VENV}", target)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("samples", ["no"])
+@pytest.mark.parametrize(("database", "broker"), PAIRS)
+@pytest.mark.parametrize("target", DURABLE)
+def test_durable_tasks_keep_their_promises_on_every_database_and_broker(
+    project: Path, database: str, broker: str, target: str
+) -> None:
+    run(
+        project,
+        "make",
+        f"VENV={VENV}",
+        target,
+        f"PYTEST_ARGS={DURABLE[target]}",
+        TEST_BROKER=broker,
+        TEST_DATABASE_URL=database_url(database, f"{broker}_{target}"),
+    )
+
+
+def database_url(kind: str, name: str) -> str:
+    """Return the address of a database that no other run uses; blank for SQLite."""
+    if kind == "sqlite":
+        return ""
+    if server := os.environ.get("DATABASE_URL"):
+        return urlsplit(server)._replace(path=f"/{name}").geturl()
+    reason = "needs a PostgreSQL in DATABASE_URL: .ci/with-servers make test"
+    if os.environ.get("REQUIRE_SERVERS"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -2,9 +2,11 @@
 
 import os
 import pkgutil
+from contextlib import suppress
 from importlib import import_module
 
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_init
+from kombu.exceptions import OperationalError
 
 from ledger.app import LedgerCelery
 
@@ -29,6 +31,22 @@ def task_modules() -> list[str]:
 
 # A callable, because the packages can be imported only once Django is set up.
 app.autodiscover_tasks(task_modules, related_name="")
+
+
+@worker_init.connect
+def declare_queues(**kwargs: object) -> None:
+    """Declare the whole topology; a worker by itself declares what it consumes from.
+
+    On RabbitMQ it goes on to bind every queue to the exchanges of countdowns, and fails for
+    those that are missing. A broker that is down is for the worker itself to wait for.
+    https://github.com/celery/celery/blob/v5.6.0/celery/worker/consumer/delayed_delivery.py
+    """
+    with app.connection_for_write() as connection:
+        down = (*connection.connection_errors, *connection.channel_errors)
+        with suppress(OperationalError, *down):
+            connection.ensure_connection(max_retries=0)
+            for queue in app.amqp.queues.values():
+                queue.bind(connection.default_channel).declare()
 
 
 @setup_logging.connect

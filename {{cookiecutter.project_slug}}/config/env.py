@@ -41,7 +41,7 @@ EMBEDDED_ENV_FILE = BASE_DIR / "var" / "embedded.env"
 NO_BROKER_URL = "redis://127.0.0.1:1"
 
 
-def _split_concurrency(value: object) -> object:
+def _split_pairs(value: object) -> object:
     """Turn `io=8, slow=1` into `{"io": "8", "slow": "1"}`."""
     if not isinstance(value, str):
         return value
@@ -88,13 +88,14 @@ def _long_enough(value: SecretStr) -> SecretStr:
 
 TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
 RedisUrl = Annotated[str, _starts_with("redis://", "rediss://")]
+RabbitUrl = Annotated[str, _starts_with("amqp://", "amqps://")]
 DatabaseUrl = Annotated[str, _starts_with("postgres://", "postgresql://", "sqlite:///")]
 ImportPath = Annotated[str, AfterValidator(_importable)]
 Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
-Concurrency = Annotated[
+PerQueue = Annotated[
     dict[str, PositiveInt],
     NoDecode,
-    BeforeValidator(_split_concurrency),
+    BeforeValidator(_split_pairs),
     AfterValidator(_known_queues),
 ]
 
@@ -131,13 +132,17 @@ class Env(AppEnv):
     DATABASE_PASSWORD: SecretStr | None = None
     DATABASE_CONN_MAX_AGE_SECONDS: int = Field(default=60, ge=0)
 
-    # --- Redis: broker in database 0, results in 1, cache and rate limits in 2
+    # --- Redis: broker in database 0 if there is no other, results in 1, cache and rate
+    # limits in 2
     REDIS_URL: RedisUrl = NO_BROKER_URL
     REDIS_PASSWORD: SecretStr | None = None  # of the server that we start ourselves
     REDIS_TIMEOUT_SECONDS: PositiveFloat = 5.0
 
     # --- Celery
-    WORKER_CONCURRENCY: Concurrency = {}
+    BROKER_URL: RabbitUrl | None = None  # RabbitMQ instead of database 0 of Redis
+    WORKER_CONCURRENCY: PerQueue = {}
+    # Where a supervisor kills sooner than config/queues.py says (Kubernetes: after 30 s).
+    WORKER_SHUTDOWN_GRACE: PerQueue = {}
     BROKER_VISIBILITY_TIMEOUT_SECONDS: PositiveInt = 3600
     CELERY_BROKER_CONNECTION_TIMEOUT: PositiveFloat = 2.0
     CELERY_RESULT_BACKEND: str = "ledger.backend:LedgerBackend"

@@ -1,5 +1,7 @@
 """Health checks of the web process, for Compose, Kubernetes and load balancers."""
 
+from typing import Any
+
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
@@ -42,9 +44,11 @@ def _database_state() -> str:
 
 
 def _broker_state() -> str:
-    try:
-        with celery_app.connection_for_write() as broker:
+    with celery_app.connection_for_write() as broker:
+        # RabbitMQ calls a wrong password an error of a channel.
+        down: Any = (*broker.connection_errors, *broker.channel_errors)
+        try:
             broker.ensure_connection(max_retries=1, timeout=1, interval_start=0)
-    except (OperationalError, OSError):
-        return "down"
+        except (OperationalError, *down):
+            return "down"
     return "ok"

@@ -29,7 +29,9 @@ class Queue:
             0 comes first.
         soft_time_limit: seconds after which a task gets `SoftTimeLimitExceeded`.
         time_limit: seconds after which its process is killed.
-        shutdown_grace: seconds that a stopping worker gets to finish what it runs.
+        shutdown_grace: seconds from SIGTERM to SIGKILL. What a stopping worker has not
+            finished shortly before goes on at another one. `WORKER_SHUTDOWN_GRACE`
+            overrides it per deployment.
     """
 
     name: str
@@ -46,6 +48,10 @@ class Queue:
             raise ValueError(
                 f"queue {self.name}: pool {self.pool!r} does not enforce time limits; "
                 f"accepted: {', '.join(POOLS_THAT_ENFORCE_TIME_LIMITS)}"
+            )
+        if "." in self.name:
+            raise ValueError(
+                f"queue {self.name}: a dot would end a part of a routing key"
             )
         if not 0 < self.soft_time_limit < self.time_limit < self.shutdown_grace:
             raise ValueError(

@@ -9,9 +9,8 @@ from typing import Any
 
 import dj_database_url
 import django_stubs_ext
-from kombu import Exchange, Queue
 
-from config import queues
+from config import broker, queues
 from config.env import BASE_DIR, env
 from config.logs import logging_config
 from config.redis import redis_url
@@ -154,7 +153,7 @@ DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL
 LOGGING = logging_config(level=env.LOG_LEVEL, output=env.LOG_FORMAT)
 
 # --- Celery: https://docs.celeryq.dev/en/stable/userguide/configuration.html
-CELERY_BROKER_URL = redis_url(env, database=0)
+CELERY_BROKER_URL = broker.broker_url(env)
 CELERY_RESULT_BACKEND = env.CELERY_RESULT_BACKEND
 CELERY_RESULT_EXPIRES = env.CELERY_RESULT_EXPIRES
 CELERY_TIMEZONE = TIME_ZONE
@@ -167,11 +166,7 @@ CELERY_RESULT_SERIALIZER = "json"
 
 # The topology. A queue that it does not declare is an error, not a new queue that no
 # worker serves.
-_exchange = Exchange("tasks", type="direct")
-CELERY_TASK_QUEUES = [
-    Queue(queue.name, exchange=_exchange, routing_key=queue.name)
-    for queue in queues.QUEUES
-]
+CELERY_TASK_QUEUES = broker.task_queues(env)
 CELERY_TASK_DEFAULT_QUEUE = queues.DEFAULT_QUEUE
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = ["config.queues.route"]
@@ -188,6 +183,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = env.CELERY_WORKER_PREFETCH_MULTIPLIER
 CELERY_WORKER_MAX_TASKS_PER_CHILD = env.CELERY_WORKER_MAX_TASKS_PER_CHILD
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = env.CELERY_WORKER_MAX_MEMORY_PER_CHILD
 CELERY_WORKER_SEND_TASK_EVENTS = False
+# After so many seconds, a task whose pool process died is given up; its result may still be
+# in the pipe until then. Celery waits for 10.
+CELERY_WORKER_LOST_WAIT = 2.0
 # Celery closes the database connection after every task, else; `ledger/worker.py` drops
 # those that cannot be used any more.
 CELERY_DB_REUSE_MAX = 1_000_000
@@ -195,12 +193,16 @@ CELERY_DB_REUSE_MAX = 1_000_000
 CELERY_BROKER_CONNECTION_TIMEOUT = env.CELERY_BROKER_CONNECTION_TIMEOUT
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker never gives up on its broker
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": env.BROKER_VISIBILITY_TIMEOUT_SECONDS,
-    "queue_order_strategy": "priority",
-    "socket_connect_timeout": env.CELERY_BROKER_CONNECTION_TIMEOUT,
-    "socket_timeout": env.REDIS_TIMEOUT_SECONDS,
-}
+# RabbitMQ takes a message back from a worker that holds it for too long, and closes its
+# channel: the worker opens another, instead of ending.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_BROKER_HEARTBEAT = broker.HEARTBEAT_SECONDS  # Redis has none
+CELERY_BROKER_USE_SSL = broker.use_ssl(env)
+CELERY_BROKER_TRANSPORT_OPTIONS = broker.transport_options(env)
+# An exclusive queue belongs to its connection. A worker that lost one without a word would
+# have to wait for its own ghost: https://www.rabbitmq.com/docs/queues#exclusive-queues
+CELERY_CONTROL_QUEUE_EXCLUSIVE = not broker.is_rabbitmq(env)
+CELERY_CONTROL_QUEUE_DURABLE = broker.is_rabbitmq(env)
 CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = env.CELERY_BROKER_CONNECTION_TIMEOUT
 CELERY_REDIS_SOCKET_TIMEOUT = env.REDIS_TIMEOUT_SECONDS
 CELERY_REDIS_RETRY_ON_TIMEOUT = True

@@ -75,10 +75,10 @@ class LedgerBackend(Results, Chords, BaseBackend):
         """End a run with an exception; the body's open transaction is undone."""
         held = claim_of(request)
         if held is not None:
-            disconnected = held.completing and isinstance(exc, UNREACHABLE)
             held.rollback()
-            if disconnected:
-                # The body was fine; only its end could not be stored. It runs again.
+            if isinstance(exc, UNREACHABLE) and (held.completing or held.cut):
+                # The body was fine; its changes, or its end, could not be stored. It runs
+                # again.
                 held.lost = True
                 release(held.id, held.token)
                 return

@@ -172,6 +172,15 @@ def _unique_key(
     return key
 
 
+def queue_of(routing_key: str) -> str:
+    """Return the name of the queue that a message was published for.
+
+    The routing key is that name. On RabbitMQ, Celery writes the countdown of a task that has
+    no row, bit by bit, before it: `0.….1.0.fast`.
+    """
+    return routing_key.rpartition(".")[2]
+
+
 def _check_limits(task: Task[Any, Any], options: Mapping[str, Any]) -> None:
     soft = options.get("soft_time_limit") or task.soft_time_limit
     hard = options.get("time_limit") or task.time_limit
@@ -193,12 +202,11 @@ def _queue(
 ) -> str:
     """Return the name of the queue, by Celery's own rules.
 
-    `retry` names exchange and routing key of the message that it continues; in a direct
-    exchange, the routing key is the queue's name.
+    `retry` names exchange and routing key of the message that it continues.
     """
-    routing_key = options.get("routing_key")
-    if options.get("queue") is None and routing_key in app.amqp.queues:
-        return str(routing_key)
+    named = queue_of(options.get("routing_key") or "")
+    if options.get("queue") is None and named in app.amqp.queues:
+        return named
     routed = app.amqp.router.route(dict(options), task.name, args, kwargs, task)
     return str(routed["queue"].name)
 

@@ -56,6 +56,8 @@ class Claim:
         self.ended = False
         # Between the body's end and the commit: an error is then the database's.
         self.completing = False
+        # The connection died under the open transaction: an error is then the database's.
+        self.cut = False
         # Its end could not be stored: the run is left to run again.
         self.lost = False
         # The body has raised, and the backend is about to store that.
@@ -248,6 +250,7 @@ class Claim:
         if opened is None:
             return
         self.ended = False
+        self.cut = getattr(connection.connection, "closed", False)
         try:
             transaction.set_rollback(True)
             opened.__exit__(None, None, None)

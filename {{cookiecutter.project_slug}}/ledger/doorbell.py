@@ -8,10 +8,12 @@ the relay rings for them when the broker is back.
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from amqp.exceptions import MessageNacked, PreconditionFailed
 from celery import current_app
 from celery.utils import uuid
 from django.db import transaction
@@ -40,6 +42,10 @@ BREAK_FACTOR = 10
 
 # By the broker's address: when it may be tried again.
 _down_until: dict[str, float] = {}
+
+
+class BrokerDown(Exception):
+    """The broker does not answer, or refuses whatever it is asked."""
 
 
 def is_down() -> bool:
@@ -87,17 +93,15 @@ def ring(call: "Call", *, force: bool = False) -> bool:
     """
     if is_down() and not force:
         return False
-    app: Any = current_app._get_current_object()  # type: ignore[attr-defined]  # a proxy
     started = time.monotonic()
     try:
-        connection = _connection(app, _broker(), os.getpid())
-        with producers[connection].acquire(block=True) as producer:
-            _publish(app, call, producer)
-    except (OperationalError, OSError) as error:
+        with connected() as producer:
+            _publish(_app(), call, producer)
+    except BrokerDown as error:
         took = time.monotonic() - started
         pause = max(BREAK_SECONDS, BREAK_FACTOR * took)
         _down_until[_broker()] = time.monotonic() + pause
-        log.warning("broker did not take the message: %r", error)
+        log.warning("broker did not take the message: %s", error)
         return False
     except Exception as error:
         from ledger.unstarted import end
@@ -119,6 +123,65 @@ def park(calls: Sequence["Call"]) -> None:
         """,
         ids,
     )
+
+
+@contextmanager
+def connected() -> Iterator[Any]:
+    """Lend a producer of this process: one attempt to connect, and no waiting.
+
+    Raises:
+        BrokerDown: whatever the transport raises for it.
+    """
+    connection = _connection(_app(), _broker(), os.getpid())
+    try:
+        with producers[connection].acquire(block=True) as producer:
+            try:
+                _reconnect_if_dead(producer)
+                yield producer
+            except Exception:
+                # A late answer would be taken for that to the next question. And kombu closes
+                # this connection: without a goodbye, that may find nobody who listens.
+                producer.connection.collect()
+                raise
+    except Exception as error:
+        if _is_about_the_broker(error, connection):
+            raise BrokerDown(repr(error)) from error
+        raise
+
+
+def _reconnect_if_dead(producer: Any) -> None:
+    """Notice a connection that ended while nobody used it, before it costs a message.
+
+    RabbitMQ may have been restarted; or this process has forked, and the other one has shut
+    the socket down for both (https://github.com/celery/py-amqp/blob/v5.3.1/amqp/transport.py).
+    Clients of Redis look by themselves.
+    """
+    connection = producer.connection
+    if not (connection.supports_heartbeats and connection.connected):
+        return
+    try:
+        connection.drain_events(timeout=0)
+    except TimeoutError:
+        return  # nothing to hear, as it should be
+    except (*connection.connection_errors, *connection.channel_errors):
+        connection.collect()
+        producer.revive(connection)
+
+
+def _is_about_the_broker(error: Exception, connection: Connection) -> bool:
+    """Return whether an error says nothing against the message itself."""
+    if isinstance(error, PreconditionFailed) and error.method_name == "Basic.publish":
+        return False  # RabbitMQ finds it too large, or its options wrong
+    if isinstance(error, LookupError):
+        return (
+            False  # such as QueueNotFound; kombu counts KeyError among those of Redis
+        )
+    of_transport = (*connection.connection_errors, *connection.channel_errors)
+    return isinstance(error, (OperationalError, OSError, MessageNacked, *of_transport))
+
+
+def _app() -> Any:
+    return current_app._get_current_object()  # type: ignore[attr-defined]  # a proxy
 
 
 def _broker() -> str:

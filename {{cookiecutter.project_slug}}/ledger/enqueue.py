@@ -14,7 +14,7 @@ from celery.app.task import Context
 from django.db import transaction
 
 from ledger import doorbell, sql
-from ledger.call import Call
+from ledger.call import Call, queue_of
 from ledger.states import ACTIVE, State
 
 # Rows of one INSERT: many enough that the round trip no longer counts, and few enough for
@@ -59,7 +59,7 @@ def adopt(
             Call(
                 id=options.pop("task_id"),
                 name=name,
-                queue=(request.delivery_info or {}).get("routing_key") or "",
+                queue=queue_of((request.delivery_info or {}).get("routing_key") or ""),
                 args=args,
                 kwargs=kwargs,
                 options={key: value for key, value in options.items() if value},

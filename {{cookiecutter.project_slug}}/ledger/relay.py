@@ -222,16 +222,18 @@ def ring_lost() -> bool:
 
 
 def messages_in(queue: str) -> int:
-    """Return how many messages wait in a queue of the broker."""
-    with current_app.connection_for_write(
-        transport_options={"max_retries": 0}
-    ) as broker:
-        channel: Any = broker.default_channel
-        try:
-            declared = channel.queue_declare(queue, passive=True)
-        except broker.channel_errors:
-            return 0  # a queue that Redis does not know is one that is empty
-        return int(declared.message_count)
+    """Return how many messages wait in a queue of the broker.
+
+    One that the broker has lost is made again: a process that has declared a queue once
+    goes on publishing to it, and RabbitMQ drops what it cannot route.
+    """
+    known = current_app.amqp.queues
+    if queue not in known:
+        return 0  # it has left the topology, and publishing to it fails
+    with doorbell.connected() as producer:
+        bound: Any = known[queue].bind(producer.channel)
+        bound.declare()
+        return int(bound.queue_declare().message_count)
 
 
 def _take(

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task, signals
 from django.db import connections
 
-from ledger import heartbeat, lease, relay
+from ledger import heartbeat, lease, relay, shutdown
 from ledger.states import State
 from ledger.task import DurableTask, claim_of
 
@@ -23,6 +23,7 @@ def connect() -> None:
     for signal, handler in (
         (signals.worker_init, _name_worker),
         (signals.worker_ready, _start_threads),
+        (signals.worker_shutting_down, shutdown.ask),
         (signals.worker_shutdown, _stop_threads),
         (signals.task_prerun, _use_sound_connection),
         (signals.task_success, _commit),
@@ -39,6 +40,7 @@ def _name_worker(sender: Any, **kwargs: Any) -> None:
 def _start_threads(**kwargs: Any) -> None:
     _stop.clear()
     _threads[:] = [heartbeat.start(_stop), relay.start(_stop)]
+    shutdown.start(release=_stop_threads)
 
 
 def _stop_threads(**kwargs: Any) -> None:

@@ -1,7 +1,8 @@
 """Settings of the test run: hermetic, whatever the developer's `.env` says.
 
 `.env.example` stands in for `.env`, which also proves that the example works. Set
-`TEST_DATABASE_URL` to run the tests on PostgreSQL.
+`TEST_DATABASE_URL` to run the tests on PostgreSQL, and `TEST_BROKER=rabbitmq` to run those
+with real servers on RabbitMQ.
 """
 
 import os
@@ -12,13 +13,19 @@ ROOT = Path(__file__).resolve().parent.parent
 _scratch = tempfile.TemporaryDirectory(prefix="tests-")  # removed when this is
 SCRATCH = Path(_scratch.name)
 
+ON_RABBITMQ = {"": False, "redis": False, "rabbitmq": True}[
+    os.environ.get("TEST_BROKER", "")
+]
+
 os.environ |= {
     "ENV_FILE": str(ROOT / ".env.example"),
     "SECRET_KEY": "tests-only-" + "0" * 32,
     "API_TOKEN": "tests-only-" + "1" * 32,
-    "DATABASE_URL": os.environ.get("TEST_DATABASE_URL", f"sqlite:///{SCRATCH}/db"),
+    "DATABASE_URL": os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{SCRATCH}/db",
     "MEDIA_ROOT": str(SCRATCH / "media"),
     "REDIS_URL": "redis://127.0.0.1:1",
+    "BROKER_URL": "amqp://127.0.0.1:1" if ON_RABBITMQ else "",
+    "CELERY_BROKER_CONNECTION_TIMEOUT": "5",  # the cores may be shared
     "LOG_LEVEL": "WARNING",
 }
 

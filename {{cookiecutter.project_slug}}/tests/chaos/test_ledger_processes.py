@@ -1,63 +1,35 @@
 """Processes die or stand still, and every run ends once all the same."""
 
 import os
-from collections.abc import Callable
-from signal import SIGCONT, SIGKILL, SIGQUIT, SIGSTOP
-from typing import Any
+from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import pytest
-from celery import chord
 from celery.exceptions import WorkerLostError
+from django.db import connection
 
 from ledger.models import TaskRun
 from ledger.states import State
+from ledger.task import DurableTask
 from tests.chaos.conftest import LEASE
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import (
-    add,
     atomic_effect,
     atomic_progressing,
     begin_then_work,
     deaf,
     effect,
-    fail,
     kill_own_process,
     kill_own_worker,
-    killed_once,
     progressing,
-    retried,
-    total_effect,
 )
 from tests.harness.fixtures import StartWorker, WaitUntil
-from tests.harness.processes import Worker
+from tests.harness.runs import all_ended, effects, ended, holder_of, run_of, seen
 
 pytestmark = pytest.mark.chaos
 
 
-# The pool looks for dead processes every few seconds.
+# The pool looks for dead processes every five seconds, and gives up a task two later.
 POOL_NOTICES_SECONDS = 15
-
-
-def effects(key: str) -> int:
-    return Effect.objects.filter(key=key).count()
-
-
-def seen(key: str, times: int = 1) -> Callable[[], bool]:
-    return lambda: effects(key) >= times
-
-
-def ended(result: object) -> Callable[[], bool]:
-    return lambda: TaskRun.objects.finished().filter(pk=result.id).exists()  # type: ignore[attr-defined]  # any result has an id
-
-
-def run_of(result: object) -> TaskRun:
-    return TaskRun.objects.get(pk=result.id)  # type: ignore[attr-defined]  # any result has an id
-
-
-def holder_of(result: object, workers: list[Worker]) -> Worker:
-    """Return the worker that executes a run now."""
-    process = int(run_of(result).worker.split(":")[-2])
-    return next(worker for worker in workers if worker.pid == process)
 
 
 def test_worker_killed_mid_task_is_rerun_within_the_lease(
@@ -87,7 +59,7 @@ def test_all_workers_killed_then_started_run_everything_once(
         worker.kill()
     durable_worker(WORKER_CONCURRENCY="fast=4")
 
-    wait_until(lambda: not TaskRun.objects.active().exists(), timeout=60)
+    wait_until(all_ended, timeout=60)
     assert sorted(Effect.objects.values_list("key", flat=True)) == sorted(keys)
 
 
@@ -126,8 +98,9 @@ def test_task_that_kills_its_process_is_dead_after_three_starts(
 def test_task_that_kills_its_worker_is_dead_and_its_neighbours_are_not(
     durable_worker: StartWorker, wait_until: WaitUntil
 ) -> None:
-    poison = kill_own_worker.delay()
-    neighbours = [effect.delay(f"neighbour {number}", 0.5) for number in range(12)]
+    poison = kill_own_worker.delay(beside=2)
+    # As many as there are processes: together again each time, if nothing parts them.
+    neighbours = [effect.delay(f"neighbour {number}", 3) for number in range(2)]
     workers = [durable_worker(ready=False, WORKER_CONCURRENCY="fast=3")]
 
     def poison_ended() -> bool:
@@ -152,29 +125,25 @@ def test_task_that_kills_its_worker_is_dead_and_its_neighbours_are_not(
 def test_worker_stopped_past_its_lease_comes_back_too_late(
     durable_worker: StartWorker,
     wait_until: WaitUntil,
-    task: object,
+    task: DurableTask[[str, float], str],
     expected: int,
 ) -> None:
-    if task is atomic_effect and connection_is_sqlite():
+    if task is atomic_effect and connection.vendor == "sqlite":
         pytest.skip("the stopped process would hold SQLite's only write lock")
     workers = [durable_worker(WORKER_CONCURRENCY="fast=1") for _ in range(2)]
-    result = task.delay("job", 2)  # type: ignore[attr-defined]  # either task
+    result = task.delay("job", LEASE + 2)
     wait_until(lambda: run_of(result).state == State.RUNNING)
     stopped = holder_of(result, workers)
 
     stopped.signal_all(SIGSTOP)
-    wait_until(ended(result), timeout=20)
-    stopped.signal_all(SIGCONT)
+    wait_until(lambda: run_of(result).attempts == 2, timeout=20)
+    stopped.signal_all(SIGCONT)  # it ends first, and its end is not accepted
 
     stopped.wait_for_line("refused", timeout=20)
+    assert run_of(result).state == State.RUNNING
+    wait_until(ended(result))
     assert (run_of(result).state, run_of(result).attempts) == (State.SUCCEEDED, 2)
     assert effects("job") == expected
-
-
-def connection_is_sqlite() -> bool:
-    from django.db import connection
-
-    return connection.vendor == "sqlite"
 
 
 def test_long_task_runs_once_beyond_many_leases(
@@ -187,59 +156,6 @@ def test_long_task_runs_once_beyond_many_leases(
 
     wait_until(ended(result), timeout=30)
     assert (effects("long begun"), run_of(result).attempts) == (1, 1)
-
-
-def test_chord_with_a_killed_and_a_retried_member_starts_its_body_once(
-    durable_worker: StartWorker, wait_until: WaitUntil
-) -> None:
-    durable_worker(WORKER_CONCURRENCY="fast=2")
-    header = [killed_once.s(10), retried.s(2), *(add.s(n, 0) for n in range(10))]
-
-    result = chord(header, total_effect.s("body"))()
-
-    assert result.get(timeout=60) == 10 + 2 + sum(range(10))
-    assert effects("body") == 1
-
-
-def test_chord_with_a_failing_member_fails_once(
-    durable_worker: StartWorker, wait_until: WaitUntil
-) -> None:
-    durable_worker()
-
-    result = chord([add.s(1, 1), fail.s("broken")], total_effect.s("body"))()
-
-    with pytest.raises(ValueError, match="broken"):
-        result.get(timeout=30)
-    wait_until(ended(result))
-    assert effects("body") == 0
-
-
-def test_chord_of_a_thousand(
-    durable_worker: StartWorker, wait_until: WaitUntil
-) -> None:
-    durable_worker(WORKER_CONCURRENCY="fast=2")
-
-    result = chord((add.s(n, 0) for n in range(1000)), total_effect.s("body"))()
-
-    assert result.get(timeout=120) == sum(range(1000))
-    assert effects("body") == 1
-
-
-def test_chain_whose_worker_is_killed_between_links_goes_on(
-    durable_worker: StartWorker, wait_until: WaitUntil
-) -> None:
-    victim = durable_worker(WORKER_CONCURRENCY="fast=1")
-    chain: Any = (
-        begin_then_work.si("a", 0.2) | begin_then_work.si("b", 1) | effect.si("c")
-    )
-    result = chain()
-    wait_until(seen("b begun"))
-
-    victim.kill()
-    durable_worker()
-
-    assert result.get(timeout=40) == "c"
-    assert (effects("a done"), effects("b done"), effects("c")) == (1, 1, 1)
 
 
 def test_hard_limit_fails_the_run_and_soft_limit_raises(
@@ -260,7 +176,7 @@ def test_hard_limit_fails_the_run_and_soft_limit_raises(
 def test_progress_is_seen_while_the_task_runs(
     durable_worker: StartWorker, wait_until: WaitUntil, task: object
 ) -> None:
-    if task is atomic_progressing and connection_is_sqlite():
+    if task is atomic_progressing and connection.vendor == "sqlite":
         pytest.skip("SQLite has one writer: progress waits for the commit")
     durable_worker()
 
@@ -269,23 +185,3 @@ def test_progress_is_seen_while_the_task_runs(
     wait_until(lambda: result.state == "PROGRESS", timeout=10)
     assert result.info == {"done": 3}
     assert result.get(timeout=20) == "done"
-
-
-def test_run_of_a_stopping_worker_goes_on_elsewhere_at_once(
-    durable_worker: StartWorker, wait_until: WaitUntil
-) -> None:
-    long_lease = "60"
-    workers = [
-        durable_worker(WORKER_CONCURRENCY="fast=1", LEDGER_LEASE_SECONDS=long_lease)
-        for _ in range(2)
-    ]
-    result = begin_then_work.delay("job", 6)
-    wait_until(seen("job begun"))
-    victim = holder_of(result, workers)
-
-    victim.signal(SIGQUIT)  # a cold shutdown, as when the grace is over
-
-    wait_until(seen("job begun", 2), timeout=5)
-    assert (run_of(result).attempts, run_of(result).crashes) == (2, 1)
-    wait_until(ended(result), timeout=20)
-    assert run_of(result).state == State.SUCCEEDED

@@ -20,6 +20,7 @@ def load_with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> environment.
         ("WEB_PORT", "eighty", "valid integer"),
         ("WEB_PORT", "0", "greater than 0"),
         ("REDIS_URL", "localhost:6379", "starts with redis://"),
+        ("BROKER_URL", "localhost:5672", "starts with amqp://"),
         ("DATABASE_URL", "localhost/app", "starts with postgres://"),
         ("WEBHOOK_RATE_LIMIT", "fast", "such as 20/second"),
         ("EMAIL_BACKEND", "nope", "can be imported"),
@@ -31,6 +32,7 @@ def load_with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> environment.
         ("WORKER_CONCURRENCY", "warp=9", "config/queues.py has: critical"),
         ("WORKER_CONCURRENCY", "io=many", "valid integer"),
         ("WORKER_CONCURRENCY", "io=0", "greater than 0"),
+        ("WORKER_SHUTDOWN_GRACE", "warp=30", "config/queues.py has: critical"),
         ("BROKER_VISIBILITY_TIMEOUT_SECONDS", "60", "longest hard time limit"),
     ],
 )

@@ -28,6 +28,11 @@ def test_limits_that_contradict_each_other_are_refused(wrong: dict[str, int]) ->
         replace(queues.by_name("io"), **wrong)  # type: ignore[arg-type]  # ints only
 
 
+def test_dot_in_a_name_is_refused_because_routing_keys_have_their_own() -> None:
+    with pytest.raises(ValueError, match="queue a.b: a dot"):
+        replace(queues.by_name("io"), name="a.b")
+
+
 def test_names_and_priorities_are_unique() -> None:
     names = {queue.name for queue in queues.QUEUES}
     priorities = {queue.priority for queue in queues.QUEUES}

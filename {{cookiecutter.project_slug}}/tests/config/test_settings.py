@@ -1,14 +1,11 @@
 """Django's and Celery's settings."""
 
-from typing import Any
-
 import pytest
 from celery.app.defaults import DEFAULTS
 from django.conf import settings
 
 from config import settings as project_settings
 from config.env import BASE_DIR, Env
-from config.queues import QUEUES
 
 # What `celery.fixups.django` reads beside them.
 FIXUP_SETTINGS = {"db_reuse_max"}
@@ -28,12 +25,6 @@ def test_celery_really_reads_this_setting(name: str) -> None:
 def test_messages_are_json_only() -> None:
     assert settings.CELERY_ACCEPT_CONTENT == ["json"]
     assert settings.CELERY_TASK_SERIALIZER == "json"
-
-
-def test_message_is_not_redelivered_while_its_task_may_still_run() -> None:
-    options: dict[str, Any] = settings.CELERY_BROKER_TRANSPORT_OPTIONS
-
-    assert options["visibility_timeout"] > max(queue.time_limit for queue in QUEUES)
 
 
 def test_sqlite_takes_the_write_lock_at_the_start_of_a_transaction() -> None:

@@ -1,13 +1,21 @@
-"""Let the test process itself publish to a real broker, and forget it afterwards."""
+"""Let the test process itself publish to a real broker, and forget it afterwards.
+
+An address is `redis://host:port`, or the whole `amqp://` URL of an `OwnRabbit`.
+"""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
+from urllib.parse import urlsplit
 
 import kombu.pools
 import redis
+from kombu import Connection
 
 from config.celery import app
+from config.queues import QUEUES
+from tests.harness.own_rabbit import OwnRabbit
+from tests.harness.proxy import Proxy
 
 # Redis databases as `config/settings.py` uses them.
 BROKER_DATABASE, CACHE_DATABASE = 0, 2
@@ -21,11 +29,12 @@ def publishing_to(url: str, *, results: str = "") -> Iterator[None]:
     """Point the Celery app of this process at a broker.
 
     Args:
-        url: `redis://host:port`.
+        url: of the broker.
         results: a result backend other than the ledger.
     """
     names = ("broker_url", "broker_read_url", "broker_write_url")
-    wanted = dict.fromkeys(names, f"{url}/{BROKER_DATABASE}")
+    address = url if is_rabbitmq(url) else f"{url}/{BROKER_DATABASE}"
+    wanted = dict.fromkeys(names, address)
     if results:
         wanted["result_backend"] = results
     before = {name: app.conf[name] for name in wanted}
@@ -40,6 +49,13 @@ def publishing_to(url: str, *, results: str = "") -> Iterator[None]:
 
 def waiting(url: str, queue: str) -> int:
     """Return how many messages of a queue no worker holds."""
+    if is_rabbitmq(url):
+        with Connection(url) as connection:
+            channel: Any = connection.default_channel
+            try:
+                return int(channel.queue_declare(queue, passive=True).message_count)
+            except connection.channel_errors:
+                return 0  # no such queue
     with redis.Redis.from_url(f"{url}/{BROKER_DATABASE}") as client:
         return int(client.llen(queue))
 
@@ -49,8 +65,26 @@ def unfinished(url: str, queue: str) -> int:
 
     A message is held until its task has ended, because tasks acknowledge late.
     """
+    if is_rabbitmq(url):
+        return waiting(url, queue) + OwnRabbit.running[url].unacknowledged()
     with redis.Redis.from_url(f"{url}/{BROKER_DATABASE}") as client:
         return int(client.llen(queue)) + int(client.hlen("unacked"))
+
+
+def repeat(url: str, queue: str, *, times: int) -> None:
+    """Put copies of all messages that wait in a queue behind them."""
+    if is_rabbitmq(url):
+        with Connection(url) as connection:
+            channel: Any = connection.default_channel
+            found = [channel.basic_get(queue) for _ in range(waiting(url, queue))]
+            for message in found * times:
+                channel.basic_publish(message, exchange="", routing_key=queue)
+            channel.basic_recover(requeue=True)
+        return
+    with redis.Redis.from_url(f"{url}/{BROKER_DATABASE}") as client:
+        messages = client.lrange(queue, 0, -1)
+        for _ in range(times):
+            client.rpush(queue, *messages)
 
 
 def active_process(task_id: str) -> int:
@@ -67,8 +101,40 @@ def active_process(task_id: str) -> int:
     raise LookupError(f"no worker runs task {task_id}")
 
 
+def is_rabbitmq(url: str) -> bool:
+    """Return whether this is the address of a RabbitMQ."""
+    return url.startswith("amqp")
+
+
+def taking_back_after(url: str, seconds: int) -> AbstractContextManager[None]:
+    """Take messages back from workers that hold them for longer.
+
+    RabbitMQ has this in its own configuration, Redis in that of the workers: start them in
+    this block, with `tests.harness.impatient_settings`.
+    """
+    if is_rabbitmq(url):
+        return OwnRabbit.running[url].taking_back_after(seconds)
+    return nullcontext()
+
+
+def through(proxy: Proxy, url: str) -> str:
+    """Return the address of a broker by way of a proxy."""
+    address = urlsplit(url)
+    user, at, _ = address.netloc.rpartition("@")
+    return address._replace(netloc=f"{user}{at}{proxy.address}").geturl()
+
+
 def flush(url: str) -> None:
-    """Delete everything on the broker: messages, results and cache."""
+    """Delete everything on the broker, also what workers hold.
+
+    Of Redis, that includes results and cache; of RabbitMQ, the queues themselves.
+    """
+    if is_rabbitmq(url):
+        with Connection(url) as connection:
+            channel: Any = connection.default_channel
+            for queue in QUEUES:
+                channel.queue_delete(queue.name)
+        return
     with redis.Redis.from_url(url) as client:
         client.flushall()
 

@@ -16,14 +16,18 @@ from pytest_django import Settings
 from config.env import env as environment
 from tests.harness import processes
 from tests.harness.broker import CACHE_DATABASE, flush, publishing_to
+from tests.harness.own_rabbit import own_rabbit
 from tests.harness.processes import STOP_SECONDS, Worker
+from tests.settings import ON_RABBITMQ
 from tools.dev import broker as embedded
 
 
 class StartWorker(Protocol):
     """The type of the fixture `worker`."""
 
-    def __call__(self, *queues: str, ready: bool = True, **env: str) -> Worker: ...
+    def __call__(
+        self, *queues: str, ready: bool = True, broker_url: str = "", **env: str
+    ) -> Worker: ...
 
 
 class WaitUntil(Protocol):
@@ -36,7 +40,7 @@ class WaitUntil(Protocol):
 
 @pytest.fixture(scope="session")
 def broker_server() -> Iterator[embedded.Broker]:
-    """The broker of the whole run: on a free port, never the developer's own."""
+    """The Redis of the whole run: on a free port, never the developer's own."""
     with embedded.broker() as server:
         if server.warning:
             # Shown in the summary; as an error it would stop the run.
@@ -46,11 +50,18 @@ def broker_server() -> Iterator[embedded.Broker]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def rabbit_server() -> Iterator[embedded.Broker]:
+    """The RabbitMQ of the whole run (`TEST_BROKER=rabbitmq`): on free ports, our own."""
+    with own_rabbit() as server:
+        yield embedded.Broker(server.url, kind="rabbitmq-server")
+
+
 @pytest.fixture
 def broker(
-    broker_server: embedded.Broker, settings: Settings
+    broker_server: embedded.Broker, settings: Settings, request: pytest.FixtureRequest
 ) -> Iterator[embedded.Broker]:
-    """An empty broker; this process publishes to it, reads results and caches there."""
+    """An empty broker, to which this process publishes, and an empty cache."""
     flush(broker_server.url)
     cache_url = f"{broker_server.url}/{CACHE_DATABASE}"
     settings.RATE_LIMIT_STORAGE_URL = cache_url
@@ -61,8 +72,12 @@ def broker(
             "KEY_PREFIX": environment.SERVICE_NAME,
         }
     }
-    with publishing_to(broker_server.url):
-        yield broker_server
+    used = broker_server
+    if ON_RABBITMQ:
+        used = request.getfixturevalue("rabbit_server")
+        flush(used.url)
+    with publishing_to(used.url):
+        yield used
 
 
 @pytest.fixture
@@ -81,11 +96,14 @@ def worker(broker: embedded.Broker, running: list[Worker]) -> StartWorker:
     """Start the worker of some queues: `worker("io", WEBHOOK_RATE_LIMIT="9/second")`.
 
     Keywords are settings of that worker. It consumes when the call returns, unless
-    `ready=False`: then several can start at once, and `wait_until_ready()` follows.
+    `ready=False`: then several can start at once, and `wait_until_ready()` follows. It uses
+    the broker of the fixture of that name, or the one at `broker_url`.
     """
 
-    def start(*queues: str, ready: bool = True, **env: str) -> Worker:
-        started = Worker(*queues, broker_url=broker.url, env=env)
+    def start(
+        *queues: str, ready: bool = True, broker_url: str = "", **env: str
+    ) -> Worker:
+        started = Worker(*queues, broker_url=broker_url or broker.url, env=env)
         running.append(started)
         if ready:
             started.wait_until_ready()

@@ -1,15 +1,19 @@
-"""The service's settings with a visibility timeout of seconds, for workers of chaos tests.
+"""The settings of `durable_settings` with a visibility timeout of seconds.
 
-`config/env.py` refuses so short a time, and rightly: every task that ran for longer would
-run twice. kombu looks for messages to deliver again every
+For RabbitMQ, the test tells the broker: `tests.harness.broker.taking_back_after`.
+
+`config/env.py` refuses so short a time, and rightly: every plain task that ran for longer
+would run twice. kombu looks for messages to deliver again every
 `unacked_restore_interval * unacked_restore_throttle` seconds, 100 s by default:
 https://docs.celeryq.dev/projects/kombu/en/stable/reference/kombu.transport.redis.html
 """
 
-from config.settings import *
-from config.settings import CELERY_BROKER_TRANSPORT_OPTIONS as SERVICE_OPTIONS
+from tests.harness.durable_settings import *
+from tests.harness.durable_settings import (
+    CELERY_BROKER_TRANSPORT_OPTIONS as SERVICE_OPTIONS,
+)
 
-VISIBILITY_TIMEOUT_SECONDS = 5
+VISIBILITY_TIMEOUT_SECONDS = 3
 
 CELERY_BROKER_TRANSPORT_OPTIONS = SERVICE_OPTIONS | {
     "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,

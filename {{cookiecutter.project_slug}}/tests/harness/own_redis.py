@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 import redis
 
 from tests.harness.processes import wait_until
-from tools.dev.broker import HOST, configuration, find_server, free_port
+from tests.harness.servers import missing
+from tools.dev.broker import HOST, STOP_SECONDS, configuration, find_server, free_port
 from tools.dev.process import Process
 
 
@@ -39,10 +39,27 @@ class OwnRedis:
         )
         wait_until(self._answers, timeout=20)
 
+    def stop(self) -> None:
+        """Stop it in good order."""
+        if self._process is not None:
+            self._process.stop(STOP_SECONDS)
+
     def kill(self) -> None:
         """Stop it as a crash does; what it held is gone."""
         if self._process is not None:
             self._process.kill()
+
+    def fill(self) -> None:
+        """Make it take no more messages: it answers with an error."""
+        self._limit_memory("1")
+
+    def relieve(self) -> None:
+        """Let it take messages again."""
+        self._limit_memory("0")
+
+    def _limit_memory(self, amount: str) -> None:
+        with redis.Redis.from_url(self.url) as client:
+            client.config_set("maxmemory", amount)
 
     def _answers(self) -> bool:
         with redis.Redis.from_url(self.url) as client:
@@ -57,7 +74,7 @@ def own_redis() -> Iterator[OwnRedis]:
     """Provide a server that runs, and surely stop it."""
     server = find_server()
     if not server.program:
-        pytest.skip("needs redis-server or valkey-server")
+        missing("redis-server or valkey-server")
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
         own = OwnRedis(server.program, Path(folder))
         own.start()

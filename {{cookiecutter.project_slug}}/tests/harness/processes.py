@@ -18,7 +18,7 @@ from tools.dev.process import Process
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 # A worker needs about 2 s of CPU to start, and the cores may be shared.
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 10
 POLL_SECONDS = 0.02
 
@@ -70,12 +70,19 @@ class Worker(Process):
 
 
 def environment(broker_url: str) -> dict[str, str]:
-    """Return the environment of a process that shares the test's servers."""
+    """Return the environment of a process that shares the test's servers.
+
+    Args:
+        broker_url: of Redis, or of RabbitMQ: then the cache stays where the test has it.
+    """
+    cache_url = settings.RATE_LIMIT_STORAGE_URL.rpartition("/")[0]
+    rabbitmq = broker_url.startswith("amqp")
     return {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "DATABASE_URL": database_url(),
         "DATABASE_PASSWORD": str(connection.settings_dict["PASSWORD"] or ""),
-        "REDIS_URL": broker_url,
+        "REDIS_URL": cache_url if rabbitmq else broker_url,
+        "BROKER_URL": broker_url if rabbitmq else "",
         "MEDIA_ROOT": str(settings.MEDIA_ROOT),
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "INFO",

@@ -24,8 +24,10 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(autouse=True)
-def _redis_results(broker: Broker, worker: StartWorker) -> Iterator[None]:
-    results = f"{broker.url}/1"
+def _redis_results(
+    broker: Broker, broker_server: Broker, worker: StartWorker
+) -> Iterator[None]:
+    results = f"{broker_server.url}/1"
     with publishing_to(broker.url, results=results):
         worker(
             "fast",

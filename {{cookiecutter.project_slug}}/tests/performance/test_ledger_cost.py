@@ -56,9 +56,12 @@ class Side:
 
 
 def test_cost_beside_bare_celery(
-    broker: Broker, worker: StartWorker, wait_until: WaitUntil
+    broker: Broker,
+    broker_server: Broker,
+    worker: StartWorker,
+    wait_until: WaitUntil,
 ) -> None:
-    results = f"{broker.url}/1"
+    results = f"{broker_server.url}/1"
     quiet = {"LOG_LEVEL": "WARNING", "WORKER_CONCURRENCY": "io=2,fast=2"}
     bare_worker = worker(
         "io", ready=False, CELERY_RESULT_BACKEND=results, **SETTINGS, **quiet

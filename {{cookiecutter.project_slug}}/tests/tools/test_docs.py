@@ -1,8 +1,12 @@
-"""The tool behind `make docs`."""
+"""The pages in `docs/`, and the tool behind `make docs`."""
+
+from pathlib import Path
 
 import pytest
 
 from tools.docs import with_table
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 PAGE = "# Queues\n\n| old |\n| --- |\n| row |\n\nafter\n\n| other |\n| --- |\n"
 
@@ -16,3 +20,10 @@ def test_first_table_is_replaced_and_the_rest_stays() -> None:
 def test_page_without_a_table_is_an_error() -> None:
     with pytest.raises(ValueError, match="no table"):
         with_table("# Queues\n", "| new |")
+
+
+def test_example_on_the_page_about_chaos_is_a_test_that_runs() -> None:
+    page = (ROOT / "docs" / "testing-chaos.md").read_text("utf-8")
+    test = (ROOT / "tests" / "chaos" / "test_webhook.py").read_text("utf-8")
+
+    assert f"```python\n{test}```" in page

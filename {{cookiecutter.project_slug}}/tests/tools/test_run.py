@@ -15,10 +15,15 @@ from uuid import uuid4
 import pytest
 
 from config.queues import QUEUES
+from tests.harness.fixtures import rabbit_server
+from tests.harness.own_rabbit import PASSWORD
 from tests.harness.processes import ROOT, wait_until
+from tests.settings import ON_RABBITMQ
 from tools.dev.broker import free_port
 from tools.dev.process import Process
 from tools.dev.service import READY
+
+__all__ = ["rabbit_server"]
 
 pytestmark = pytest.mark.integration
 
@@ -38,6 +43,7 @@ class Run(Process):
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "DATABASE_URL": "",
             "REDIS_URL": "",
+            "BROKER_URL": "",
             "MEDIA_ROOT": "",
             "ENV_FILE": str(folder / ".env.example"),
             "WEB_PORT": str(self.port),
@@ -87,9 +93,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(folder: Path) -> Iterator[Run]:
-    """A run that has just been started."""
-    started = Run(folder)
+def run(folder: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
+    """A run that has just been started, on the broker that this test run is about."""
+    own = {}
+    if ON_RABBITMQ:
+        own["BROKER_URL"] = request.getfixturevalue("rabbit_server").url
+    started = Run(folder, **own)
     yield started
     started.stop(STOP_SECONDS)
 
@@ -146,6 +155,19 @@ def test_file_left_by_a_killed_run_is_not_believed(folder: Path) -> None:
 
     assert address != stale
     assert run.returncode == 0, run.tail()
+
+
+def test_rabbitmq_that_does_not_answer_is_an_error_without_the_password(
+    folder: Path,
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    run = Run(folder, BROKER_URL=f"amqp://tests:{PASSWORD}@{address}/host")
+
+    assert run.wait(STOP_SECONDS) == 1
+
+    [message] = run.output()
+    assert f"RabbitMQ at {address} does not answer" in message
+    assert PASSWORD not in message
 
 
 def test_port_in_use_is_an_error_before_anything_starts(folder: Path) -> None:

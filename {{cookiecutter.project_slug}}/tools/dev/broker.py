@@ -15,9 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import redis
+from kombu import Connection
+from kombu.exceptions import OperationalError
 
 from tools.dev.process import Process
 
@@ -174,6 +177,28 @@ def _launch(server: Server, port: int, folder: str, password: str) -> Process:
         command = [sys.executable, "-m", "tools.dev.fake_broker", str(port)]
         stdin = password
     return Process(server.kind, command, cwd=ROOT, env=os.environ, stdin=stdin)
+
+
+def require_rabbitmq(url: str, ssl: dict[str, Any] | None) -> None:
+    """Check that a RabbitMQ answers, and lets us in.
+
+    Args:
+        url: `amqp://user:password@host:port/virtual host`.
+        ssl: options of TLS.
+
+    Raises:
+        BrokerUnavailable: if it does not; the message has no password.
+    """
+    with Connection(url, connect_timeout=START_SECONDS, ssl=ssl or False) as connection:
+        down: Any = (*connection.connection_errors, *connection.channel_errors)
+        try:
+            connection.ensure_connection(max_retries=0)
+        except (OperationalError, *down) as error:
+            address = urlsplit(url)
+            where = f"{address.hostname}:{connection.port}"
+            raise BrokerUnavailable(
+                f"RabbitMQ at {where} does not answer: {error}"
+            ) from None
 
 
 def _ping(url: str) -> None:

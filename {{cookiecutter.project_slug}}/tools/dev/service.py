@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 from celery import Celery
 from celery.utils.nodenames import gethostname
 
+from config.broker import broker_url, use_ssl
 from config.env import EMBEDDED_ENV_FILE, NO_BROKER_URL, Env, load
 from config.queues import QUEUES
-from config.redis import redis_url
-from tools.dev.broker import Broker, broker
+from tools.dev.broker import Broker, broker, require_rabbitmq
 from tools.dev.process import Process
 from tools.dev.supervisor import CannotRun, Supervisor
 
@@ -46,6 +46,9 @@ def run() -> NoReturn:
     EMBEDDED_ENV_FILE.unlink(missing_ok=True)  # left by a run that was killed
     env = load()
     _require_free_port(env.WEB_BIND, env.WEB_PORT)
+    if env.BROKER_URL:
+        require_rabbitmq(env.BROKER_URL, use_ssl(env))
+    # The cache and the rate limits need a Redis all the same.
     url = "" if env.REDIS_URL == NO_BROKER_URL else env.REDIS_URL
     password = env.REDIS_PASSWORD.get_secret_value() if env.REDIS_PASSWORD else ""
     with broker(url, password) as found, _told_to_others(found, EMBEDDED_ENV_FILE):
@@ -135,7 +138,8 @@ def _wait_until_ready(supervisor: Supervisor, env: Env) -> None:
     """Wait until web answers and every worker consumes from its queue."""
     deadline = monotonic() + READY_SECONDS
     nodes = {f"{queue.name}@{gethostname()}" for queue in QUEUES}
-    with Celery(broker=redis_url(env, database=0), set_as_current=False) as celery:
+    with Celery(broker=broker_url(env), set_as_current=False) as celery:
+        celery.conf.broker_use_ssl = use_ssl(env)
         while not (_web_answers(env) and nodes <= _consuming(celery, len(nodes))):
             if monotonic() > deadline:
                 raise CannotRun(f"not ready after {READY_SECONDS} s, see above")
@@ -170,6 +174,8 @@ def _banner(env: Env, found: Broker) -> str:
     where = database._replace(netloc=database.netloc.rpartition("@")[2]).geturl()
     address = f"http://{_reachable(env.WEB_BIND)}:{env.WEB_PORT}/"
     kind = "from REDIS_URL" if found.process is None else f"{found.kind}, private"
+    if env.BROKER_URL:
+        kind = f"RabbitMQ from BROKER_URL; cache: {kind}"
     return "\n".join(
         [
             "",

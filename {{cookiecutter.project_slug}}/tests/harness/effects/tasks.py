@@ -10,6 +10,7 @@ import celery
 from celery.exceptions import Ignore, Reject
 
 from ledger.decorator import shared_task
+from ledger.models import TaskRun
 from ledger.task import DurableTask
 from tests.harness.effects.models import Effect
 
@@ -39,9 +40,24 @@ def effect(self: DurableTask[..., str], key: str, seconds: float = 0) -> str:
     return key
 
 
+@shared_task(bind=True, base=celery.Task)
+def plain_effect(self: celery.Task[[str], None], key: str) -> None:
+    """Leave an effect, without the ledger."""
+    leave(self, key)
+
+
 @shared_task(bind=True)
 def begin_then_work(self: DurableTask[..., str], key: str, seconds: float) -> str:
     """Leave an effect at the start, so that a test sees it, and one at the end."""
+    leave(self, f"{key} begun")
+    time.sleep(seconds)
+    leave(self, f"{key} done")
+    return key
+
+
+@shared_task(bind=True, base=celery.Task, acks_late=True, reject_on_worker_lost=True)
+def plain_begin_then_work(self: celery.Task[..., str], key: str, seconds: float) -> str:
+    """Leave an effect at the start and one at the end, without the ledger."""
     leave(self, f"{key} begun")
     time.sleep(seconds)
     leave(self, f"{key} done")
@@ -54,6 +70,17 @@ def atomic_effect(self: DurableTask[..., str], key: str, seconds: float = 0) -> 
     leave(self, key)
     if seconds:
         time.sleep(seconds)
+    return key
+
+
+@shared_task(bind=True, atomic=True)
+def atomic_begin_then_work(
+    self: DurableTask[..., str], key: str, seconds: float
+) -> str:
+    """Leave an effect at the start and one at the end, which commit together."""
+    leave(self, f"{key} begun")
+    time.sleep(seconds)
+    leave(self, f"{key} done")
     return key
 
 
@@ -99,6 +126,15 @@ def plain_total(numbers: list[int]) -> int:
 @shared_task(bind=True)
 def total_effect(self: DurableTask[..., int], numbers: list[int], key: str) -> int:
     """Add up a list, and leave an effect: the body of a chord."""
+    leave(self, key)
+    return sum(numbers)
+
+
+@shared_task(bind=True, atomic=True)
+def atomic_total_effect(
+    self: DurableTask[..., int], numbers: list[int], key: str
+) -> int:
+    """Add up a list, and leave an effect that commits with the run."""
     leave(self, key)
     return sum(numbers)
 
@@ -285,11 +321,20 @@ def kill_own_process(self: DurableTask[..., None], key: str = "poison") -> None:
 
 
 @shared_task(bind=True)
-def kill_own_worker(self: DurableTask[..., None], key: str = "poison") -> None:
-    """Leave an effect and kill the worker's main process."""
+def kill_own_worker(
+    self: DurableTask[..., None], key: str = "poison", beside: int = 0
+) -> None:
+    """Leave an effect and kill the worker with all its processes, as a container dies.
+
+    Args:
+        key: of the effect.
+        beside: other runs to wait for, for some seconds, so that they die as well.
+    """
     leave(self, key)
-    os.kill(os.getppid(), SIGKILL)
-    time.sleep(30)
+    deadline = time.monotonic() + 4
+    while TaskRun.objects.running().count() <= beside and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(os.getpgrp(), SIGKILL)
 
 
 @shared_task(bind=True)
