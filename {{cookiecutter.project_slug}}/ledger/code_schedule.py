@@ -9,11 +9,13 @@ import logging
 from typing import Any
 
 from celery.schedules import crontab, maybe_schedule
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import ModelEntry
 from kombu.utils.json import dumps
+
+from ledger.claim import UNREACHABLE
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ def install(app: Any) -> None:
             try:
                 with transaction.atomic():
                     _store(name, fields(app, **entry))
-            except DatabaseError:
+            except UNREACHABLE:
                 raise
             except Exception:
                 log.exception("entry %r of the schedule is not usable", name)

@@ -16,7 +16,7 @@ from itertools import islice, takewhile
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import DateTimeField, F, QuerySet, Value
 from django.db.models.functions import Now
 from django.db.models.lookups import LessThanOrEqual
@@ -24,6 +24,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 
 from config.env import env
 from ledger import code_schedule, enqueue, plain
+from ledger.claim import UNREACHABLE
 from ledger.due import EPOCH, next_due
 from ledger.models import TaskRun
 from ledger.task import DurableTask
@@ -101,8 +102,8 @@ class LedgerScheduler(DatabaseScheduler):  # type: ignore[misc]  # it has no typ
                 code_schedule.install(self.app)
                 self._is_installed = True
             waits = [self._attend(entry) for entry in self._entries()]
-        except (DatabaseError, InterfaceError):
-            log.warning("database does not answer, ticks wait", exc_info=True)
+        except Exception:
+            log.warning("beat could not work, ticks wait", exc_info=True)
             connection.close()
             return RETRY_SECONDS
         return float(min([*waits, self.max_interval]))
@@ -122,7 +123,7 @@ class LedgerScheduler(DatabaseScheduler):  # type: ignore[misc]  # it has no typ
         """
         try:
             wait = self._catch_up(entry)
-        except (DatabaseError, InterfaceError):
+        except UNREACHABLE:
             raise
         except Exception as error:
             if self._complaints.get(entry.name) != repr(error):

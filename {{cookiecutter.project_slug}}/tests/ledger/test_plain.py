@@ -10,8 +10,8 @@ from ledger.plain import send
 from ledger.schedule import LedgerScheduler
 from ledger.states import State
 from tests.harness.effects.tasks import plain_effect
+from tests.harness.inline import InlineWorker, effects
 from tests.ledger.entries import EVERY, entry, names, settle
-from tests.ledger.inline import InlineWorker, effects
 
 
 def test_tick_of_a_plain_task_is_a_row_and_one_message(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import DataError, OperationalError, connection
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
@@ -19,8 +19,8 @@ from ledger.models import TaskRun
 from ledger.schedule import LedgerScheduler, tick_id
 from ledger.states import State
 from tests.harness.effects.tasks import add, due_effect, effect, replaced_by
+from tests.harness.inline import InlineWorker, effects
 from tests.ledger.entries import EVERY, LATE, clocked, dues_of, entry, names, settle
-from tests.ledger.inline import InlineWorker, effects
 
 
 @contextmanager
@@ -189,6 +189,24 @@ def test_entry_that_cannot_run_does_not_stop_the_others_and_complains_once(
     assert [r.getMessage() for r in complaints] == [
         "entry 'broken' of the schedule cannot run"
     ]
+
+
+def test_entry_whose_run_the_database_refuses_does_not_stop_the_others(
+    beat: LedgerScheduler,
+) -> None:
+    entry(name="refused", args='["refused"]')
+    entry(name="sound")
+
+    def refuse(execute: Any, sql: str, parameters: Any, *rest: Any) -> Any:
+        if "INSERT" in sql and '["refused"]' in parameters:
+            raise DataError("too long")
+        return execute(sql, parameters, *rest)
+
+    with connection.execute_wrapper(refuse):
+        settle(beat)
+
+    assert [run.args for run in TaskRun.objects.all()] == ['["key"]']
+    assert PeriodicTask.objects.get(name="refused").total_run_count == 0
 
 
 # --- what was missed
