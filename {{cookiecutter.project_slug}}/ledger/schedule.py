@@ -80,6 +80,7 @@ class LedgerScheduler(DatabaseScheduler):  # type: ignore[misc]  # it has no typ
     """
 
     _is_installed = False
+    _is_closed = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._complaints: dict[str, str] = {}
@@ -90,6 +91,11 @@ class LedgerScheduler(DatabaseScheduler):  # type: ignore[misc]  # it has no typ
 
     def sync(self) -> None:
         """Write nothing: every tick is in the database already."""
+
+    def close(self) -> None:
+        """Remember that beat is to stop."""
+        self._is_closed = True
+        super().close()
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Run what is due, and what was missed.
@@ -103,6 +109,10 @@ class LedgerScheduler(DatabaseScheduler):  # type: ignore[misc]  # it has no typ
                 self._is_installed = True
             waits = [self._attend(entry) for entry in self._entries()]
         except Exception:
+            if self._is_closed:
+                # Celery's handler of SIGTERM closes, and raises SystemExit wherever that
+                # may be. In a database driver another error can take its place.
+                raise SystemExit from None
             log.warning("beat could not work, ticks wait", exc_info=True)
             connection.close()
             return RETRY_SECONDS

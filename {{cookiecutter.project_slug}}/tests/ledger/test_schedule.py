@@ -295,6 +295,15 @@ def test_ticks_wait_while_the_database_is_down(beat: LedgerScheduler) -> None:
     assert TaskRun.objects.count() == 2
 
 
+def test_beat_that_is_told_to_stop_does_so_while_the_database_is_down(
+    beat: LedgerScheduler,
+) -> None:
+    beat.close()
+
+    with database_down(), pytest.raises(SystemExit):
+        beat.tick()
+
+
 def test_beat_whose_database_is_down_at_its_start_installs_the_schedule_later(
     app_setting: Callable[[str, object], None],
 ) -> None:
