@@ -163,6 +163,9 @@ class Env(AppEnv):
     LEDGER_MAX_CRASHES: PositiveInt = 3
     # How long a message may go unclaimed in an empty queue before it counts as lost.
     LEDGER_LOST_SECONDS: PositiveFloat = 5.0
+    # How far back ticks that were missed, because no beat ran, are made up for. At least a
+    # minute, so that a beat which is merely slow misses none.
+    LEDGER_CATCH_UP_SECONDS: int = Field(default=3600, ge=60)
 
     # --- mail
     EMAIL_BACKEND: ImportPath = "django.core.mail.backends.smtp.EmailBackend"

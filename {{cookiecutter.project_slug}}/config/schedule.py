@@ -1,8 +1,8 @@
 """When periodic work runs: one entry per task of `app/tasks/periodic`.
 
-Beat writes these into the database at its start (django-celery-beat), where the admin can
-pause them. `expires` is in seconds: a tick that waited longer than that is overtaken by
-the next one and dropped.
+Beat writes these into the database at its start, where the admin can pause them, and
+removes those that are gone from here: `docs/schedules.md`. `expires` is in seconds from
+when a tick was due: one that waited longer is overtaken by the next one, and cancelled.
 """
 
 from typing import Any

@@ -1,5 +1,7 @@
 """Django's description of the ledger."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -12,4 +14,5 @@ class LedgerConfig(AppConfig):
     def ready(self) -> None:
         from ledger import worker
 
+        import_module("ledger.plain")  # registers its task
         worker.connect()

@@ -1,9 +1,12 @@
 """The schedule of periodic tasks."""
 
 import pytest
+from django_celery_beat.models import PeriodicTask
+from kombu.utils.imports import symbol_by_name
 
 from config.celery import app
 from config.schedule import SCHEDULE
+from ledger import code_schedule
 
 
 @pytest.mark.parametrize("name", SCHEDULE)
@@ -21,11 +24,16 @@ def test_every_periodic_task_is_scheduled() -> None:
     assert periodic == {entry["task"] for entry in SCHEDULE.values()}
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", SCHEDULE)
+def test_entry_can_be_kept_in_the_database(name: str) -> None:
+    assert code_schedule.fields(app, **SCHEDULE[name])["task"] == SCHEDULE[name]["task"]
+
+
 @pytest.mark.django_db(transaction=True)  # the scheduler closes connections
 def test_beat_writes_the_schedule_into_the_database() -> None:
-    from django_celery_beat.models import PeriodicTask
-    from django_celery_beat.schedulers import DatabaseScheduler
+    scheduler = symbol_by_name(app.conf.beat_scheduler)(app=app)
 
-    DatabaseScheduler(app=app).setup_schedule()
+    scheduler.tick()
 
-    assert set(SCHEDULE) <= set(PeriodicTask.objects.values_list("name", flat=True))
+    assert set(SCHEDULE) == set(PeriodicTask.objects.values_list("name", flat=True))

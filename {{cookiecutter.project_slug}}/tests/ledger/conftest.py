@@ -10,6 +10,7 @@ from django.db import connection
 
 from config.celery import app
 from ledger.models import ChordRun, TaskRun
+from ledger.schedule import LedgerScheduler
 from ledger.states import FINAL
 from tests.harness.inline import InlineWorker
 from tests.harness.legal_moves import enforced
@@ -45,3 +46,10 @@ def every_row_ends(worker: InlineWorker) -> Iterator[None]:
     unended = TaskRun.objects.exclude(state__in=FINAL)
     assert not list(unended.values_list("name", "state"))
     assert not ChordRun.objects.exists()
+
+
+@pytest.fixture
+def beat(app_setting: Callable[[str, object], None]) -> LedgerScheduler:
+    """A beat of a project without a schedule in its code."""
+    app_setting("beat_schedule", {})
+    return LedgerScheduler(app=app)

@@ -1,5 +1,6 @@
 """`manage.py relay`: the relay alone, for a deployment that wants it apart from workers."""
 
+import logging
 import signal
 import threading
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from ledger import relay
+
+log = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -25,4 +28,5 @@ class Command(BaseCommand):
 
         signal.signal(signal.SIGTERM, ask_to_stop)
         signal.signal(signal.SIGINT, ask_to_stop)
+        log.info("relay works")
         relay.run(stop)

@@ -47,6 +47,12 @@ def plain_effect(self: celery.Task[[str], None], key: str) -> None:
 
 
 @shared_task(bind=True)
+def due_effect(self: DurableTask[..., None]) -> None:
+    """Leave an effect that says when the run's tick was due."""
+    leave(self, getattr(self.request, "periodic_due_at"))
+
+
+@shared_task(bind=True)
 def begin_then_work(self: DurableTask[..., str], key: str, seconds: float) -> str:
     """Leave an effect at the start, so that a test sees it, and one at the end."""
     leave(self, f"{key} begun")
