@@ -156,7 +156,7 @@ LOGGING = logging_config(level=env.LOG_LEVEL, output=env.LOG_FORMAT)
 # --- Celery: https://docs.celeryq.dev/en/stable/userguide/configuration.html
 CELERY_BROKER_URL = redis_url(env, database=0)
 CELERY_RESULT_BACKEND = env.CELERY_RESULT_BACKEND
-CELERY_RESULT_EXPIRES = env.CELERY_RESULT_EXPIRES
+CELERY_RESULT_EXPIRES = env.LEDGER_KEEP_SECONDS
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_ENABLE_UTC = True
 
@@ -188,6 +188,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = env.CELERY_WORKER_PREFETCH_MULTIPLIER
 CELERY_WORKER_MAX_TASKS_PER_CHILD = env.CELERY_WORKER_MAX_TASKS_PER_CHILD
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = env.CELERY_WORKER_MAX_MEMORY_PER_CHILD
 CELERY_WORKER_SEND_TASK_EVENTS = False
+# What a worker does not know or cannot read ends in the ledger.
+CELERY_WORKER_CONSUMER = "ledger.consumer:LedgerConsumer"
 # Celery closes the database connection after every task, else; `ledger/worker.py` drops
 # those that cannot be used any more.
 CELERY_DB_REUSE_MAX = 1_000_000

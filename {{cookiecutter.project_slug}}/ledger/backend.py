@@ -15,7 +15,7 @@ from celery.exceptions import TaskRevokedError
 from django.db import DatabaseError, transaction
 from kombu.utils.json import dumps
 
-from ledger import doorbell, sql, unstarted
+from ledger import doorbell, enqueue, sql, unstarted
 from ledger.chords import Chords
 from ledger.claim import UNREACHABLE
 from ledger.lease import Worker, release
@@ -194,7 +194,8 @@ class LedgerBackend(Results, Chords, BaseBackend):
         values = [row.value, self.encode(result), traceback, _children(request)]
         values.append("" if row == State.SUCCEEDED else _reason(result))
         token = _token(request)
-        if token is not None and getattr(request, "id", None) == task_id:
+        own = token is not None and getattr(request, "id", None) == task_id
+        if own and self._is_durable(request):
             # The parent of the pool: it may end the attempt that its own message started,
             # and cancel what nobody has started.
             waiting = (
@@ -213,9 +214,8 @@ class LedgerBackend(Results, Chords, BaseBackend):
             changed = sql.execute(
                 f"""
                 INSERT INTO ledger_taskrun
-                    (id, name, group_id, group_index,
-                     state, result, traceback, children, reason, ended_at)
-                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, {sql.now()})
+                    ({_COLUMNS}, state, result, traceback, children, reason, ended_at)
+                VALUES ({_VALUES}, %s, %s, %s, %s, %s, {sql.now()})
                 ON CONFLICT (id) DO UPDATE
                 SET state = excluded.state, result = excluded.result,
                     traceback = excluded.traceback, children = excluded.children,
@@ -233,9 +233,8 @@ class LedgerBackend(Results, Chords, BaseBackend):
     ) -> None:
         sql.execute(
             f"""
-            INSERT INTO ledger_taskrun
-                (id, name, group_id, group_index, state, custom_state, progress)
-            VALUES (%s, %s, %s, %s, 'running', %s, %s)
+            INSERT INTO ledger_taskrun ({_COLUMNS}, state, custom_state, progress)
+            VALUES ({_VALUES}, 'running', %s, %s)
             ON CONFLICT (id) DO UPDATE
             SET custom_state = excluded.custom_state, progress = excluded.progress
             WHERE ledger_taskrun.{sql.not_final()}
@@ -258,14 +257,30 @@ def _children(request: Any) -> str | None:
     return dumps(children) if children else None
 
 
+_COLUMNS = "id, group_id, group_index, attempts, name, queue, args, kwargs, options"
+_VALUES = "%s, %s, %s, %s, %s, %s, %s, %s, %s"
+
+
 def _columns_of(request: Any) -> list[Any]:
-    """Return name, group and position for the row of a task that has none."""
+    """Return what `_COLUMNS` has after the id, for the row of a task that has none.
+
+    A task that was not started, because one before it failed, has no queue.
+    """
     name = getattr(request, "task", None) or getattr(request, "name", None) or ""
-    return [
-        name,
-        getattr(request, "group", None),
-        getattr(request, "group_index", None),
-    ]
+    args, kwargs = getattr(request, "args", None), getattr(request, "kwargs", None)
+    group = [getattr(request, "group", None), getattr(request, "group_index", None)]
+    delivery: dict[str, Any] = getattr(request, "delivery_info", None) or {}
+    if not delivery or delivery.get("is_eager"):
+        return [*group, 0, name, "", _json(args or []), _json(kwargs or {}), "{}"]
+    call = enqueue.received(name, args or (), kwargs or {}, request)
+    return [*group, (request.retries or 0) + 1, *call.columns()]
+
+
+def _json(value: Any) -> str:
+    try:
+        return str(dumps(value))
+    except (TypeError, ValueError):
+        return str(dumps(repr(value)))
 
 
 def _reason(result: Any) -> str:

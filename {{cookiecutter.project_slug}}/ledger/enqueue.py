@@ -52,20 +52,22 @@ def adopt(
         kwargs: keyword arguments of the message.
         request: what else the message says.
     """
+    _insert_rows([received(name, args, kwargs, request)], ring=False)
+
+
+def received(
+    name: str, args: Sequence[Any], kwargs: Mapping[str, Any], request: Context
+) -> Call:
+    """Return the call that a message has made, whoever sent it; arguments as above."""
     options = request.as_execution_options()
     options["ignore_result"] = request.ignore_result
-    _insert_rows(
-        [
-            Call(
-                id=options.pop("task_id"),
-                name=name,
-                queue=(request.delivery_info or {}).get("routing_key") or "",
-                args=args,
-                kwargs=kwargs,
-                options={key: value for key, value in options.items() if value},
-            )
-        ],
-        ring=False,
+    return Call(
+        id=options.pop("task_id"),
+        name=name,
+        queue=(request.delivery_info or {}).get("routing_key") or "",
+        args=args,
+        kwargs=kwargs,
+        options={key: value for key, value in options.items() if value},
     )
 
 

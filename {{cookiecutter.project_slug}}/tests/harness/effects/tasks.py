@@ -121,6 +121,12 @@ def fail(message: str = "bad") -> None:
     raise ValueError(message)
 
 
+@shared_task(base=celery.Task, bind=True, ignore_result=True)
+def plain_effect(self: celery.Task[..., None], key: str) -> None:
+    """Leave an effect, without the ledger and without a result."""
+    leave(self, key)
+
+
 @shared_task(base=celery.Task)
 def plain_fail(message: str = "bad") -> None:
     """Fail, without the ledger."""
