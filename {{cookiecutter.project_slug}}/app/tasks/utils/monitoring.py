@@ -104,7 +104,7 @@ def _failed(exception: BaseException, **extra: Any) -> None:
 def _revoked(request: Any, terminated: bool, expired: bool, **extra: Any) -> None:
     log.warning(
         "task revoked",
-        task=request.name,
+        task=request.task,
         task_id=request.id,
         terminated=terminated,
         expired=expired,
