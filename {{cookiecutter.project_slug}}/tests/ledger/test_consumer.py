@@ -21,7 +21,7 @@ from ledger.consumer import LedgerConsumer
 from ledger.models import TaskRun
 from ledger.states import State
 from tests.harness.effects.tasks import add, plain_echo, plain_effect
-from tests.ledger.inline import InlineWorker, effects, run_of, waiting
+from tests.harness.inline import InlineWorker, effects, run_of, waiting
 
 
 class OldWorker:

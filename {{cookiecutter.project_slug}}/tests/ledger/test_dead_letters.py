@@ -14,7 +14,7 @@ from ledger.claim import Claim
 from ledger.models import TaskRun
 from ledger.states import State
 from tests.harness.effects.tasks import add, echo, fail, plain_fail, retried
-from tests.ledger.inline import InlineWorker, run_of
+from tests.harness.inline import InlineWorker, run_of
 
 
 def failed(worker: InlineWorker) -> TaskRun:

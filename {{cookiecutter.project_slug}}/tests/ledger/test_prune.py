@@ -13,7 +13,7 @@ from ledger import prune
 from ledger.models import ChordRun, GroupRun, TaskRun
 from ledger.states import State
 from tests.harness.effects.tasks import add, echo, plain_echo
-from tests.ledger.inline import InlineWorker, run_of
+from tests.harness.inline import InlineWorker, run_of
 
 DAY = timedelta(days=1)
 

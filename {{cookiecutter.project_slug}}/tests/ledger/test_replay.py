@@ -27,7 +27,7 @@ from tests.harness.effects.tasks import (
     retried,
     total_effect,
 )
-from tests.ledger.inline import InlineWorker, effects, run_of
+from tests.harness.inline import InlineWorker, effects, run_of
 
 
 def mend() -> None:

@@ -14,7 +14,7 @@ from ledger.models import TaskRun
 from ledger.states import State
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import add, effect, fail, fails_until, spawn
-from tests.ledger.inline import InlineWorker, run_of
+from tests.harness.inline import InlineWorker, run_of
 from tests.ledger.test_prune import long_ago, make
 
 

@@ -8,7 +8,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from ledger import prune as pruning
 from ledger.states import State
 from ledger.tasks import prune
-from tests.ledger.inline import InlineWorker, run_of
+from tests.harness.inline import InlineWorker, run_of
 from tests.ledger.test_prune import left, long_ago, make
 
 
