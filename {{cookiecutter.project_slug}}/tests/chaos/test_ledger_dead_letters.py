@@ -1,6 +1,8 @@
 """What a worker does not know or cannot read: it waits for another, or a person sees it."""
 
 import json
+import os
+import sys
 from typing import Any
 
 import pytest
@@ -10,9 +12,12 @@ from config.celery import app
 from ledger import refused
 from ledger.models import TaskRun
 from ledger.states import State
+from tests.harness import processes
 from tests.harness.effects.models import Effect
-from tests.harness.effects.tasks import add, effect, plain_effect
+from tests.harness.effects.tasks import add, effect, fails_until, plain_effect
 from tests.harness.fixtures import StartWorker, WaitUntil
+from tools.dev.broker import Broker
+from tools.dev.process import Process
 
 pytestmark = pytest.mark.chaos
 
@@ -61,6 +66,37 @@ def test_task_that_no_worker_knows_is_a_dead_letter_after_a_while(
     run = TaskRun.objects.get(pk=result.id)
     assert (run.state, run.attempts, loads(run.args)) == (State.DEAD, 0, [1, 2])
     assert add.name in run.reason
+
+
+def test_replays_from_two_processes_at_once_are_one_run_each(
+    durable_worker: StartWorker, wait_until: WaitUntil, broker: Broker
+) -> None:
+    durable_worker()
+    results = [fails_until.delay("mended", 1, f"tried {n}") for n in range(20)]
+    wait_until(all_ended)
+    assert set(TaskRun.objects.values_list("state", flat=True)) == {State.FAILED}
+    Effect.objects.create(key="mended")
+
+    settings = "tests.harness.durable_settings"
+    environment = processes.environment(broker.url) | {
+        "DJANGO_SETTINGS_MODULE": settings
+    }
+    command = [sys.executable, "manage.py", "runs", "replay", "--state", "failed"]
+    both = [
+        Process(
+            f"replay {number}",
+            command,
+            cwd=processes.ROOT,
+            env={**os.environ, **environment},
+        )
+        for number in range(2)
+    ]
+    wait_until(lambda: all(process.returncode == 0 for process in both), timeout=60)
+
+    wait_until(lambda: all(result.state == "SUCCESS" for result in results))
+    tried = Effect.objects.filter(key__startswith="tried")
+    assert tried.count() == 2 * len(results)
+    assert set(TaskRun.objects.values_list("attempts", flat=True)) == {2}
 
 
 def test_unreadable_messages_are_dead_letters_and_their_worker_goes_on(

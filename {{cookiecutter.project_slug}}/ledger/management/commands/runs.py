@@ -3,8 +3,8 @@
 import json
 import sys
 from argparse import ArgumentTypeError
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +19,13 @@ from ledger.cancel import cancel
 from ledger.models import TaskRun, TaskRunQuerySet
 from ledger.replay import NotReplayable, is_of_failed_chord, replay
 from ledger.selection import Selection, moment
-from ledger.states import REPLAYABLE, State
+from ledger.states import ACTIVE, REPLAYABLE, State
 
 # Runs that are read at once, and that a dry run shows.
 ROWS_PER_BATCH = 200
 ROWS_SHOWN = 20
+
+REFUSED = "refused"
 
 
 class Command(BaseCommand):
@@ -35,7 +37,7 @@ class Command(BaseCommand):
         commands = parser.add_subparsers(dest="command", required=True)
 
         listing = commands.add_parser("list", help="the newest runs, one per line")
-        _add_filters(listing, limit=50)
+        _add_filters(listing, State.values, limit=50)
         listing.add_argument("--json", action="store_true", help="print JSON")
 
         show = commands.add_parser("show", help="everything about one run")
@@ -49,9 +51,9 @@ class Command(BaseCommand):
         stop.add_argument(
             "--terminate", action="store_true", help="stop running ones as well"
         )
-        for command in (again, stop):
+        for command, states in ((again, REPLAYABLE), (stop, ACTIVE)):
             command.add_argument("ids", nargs="*", metavar="ID")
-            _add_filters(command, limit=None)
+            _add_filters(command, sorted(state.value for state in states))
 
         forget = commands.add_parser("prune", help="delete runs past their time")
         for command in (again, stop, forget):
@@ -100,7 +102,7 @@ class Command(BaseCommand):
                 else "replayed"
             )
 
-        self._work_through(runs, act, "replaying", options)
+        self._work_through(runs, act, options)
 
     def _cancel(self, options: dict[str, Any]) -> None:
         runs = _chosen(options)
@@ -110,15 +112,15 @@ class Command(BaseCommand):
         def act(run: TaskRun) -> str:
             return cancel(run, terminate=options["terminate"])
 
-        self._work_through(runs, act, "cancelling", options)
+        self._work_through(runs, act, options)
 
     def _prune(self, options: dict[str, Any]) -> None:
         total = prune.count()
         if options["dry_run"]:
-            self._say({"would be pruned": total}, options)
+            self._say({"would prune": total}, options)
             return
         deleted = 0
-        with _progress(total, "pruning") as bar:
+        with _progress(total, "prune") as bar:
             for rows in prune.prune():
                 deleted += rows
                 bar.update(rows)
@@ -128,7 +130,6 @@ class Command(BaseCommand):
         self,
         runs: TaskRunQuerySet,
         act: Callable[[TaskRun], str],
-        label: str,
         options: dict[str, Any],
     ) -> None:
         """Act on each run as it was when the command began, and say what came of it."""
@@ -136,25 +137,28 @@ class Command(BaseCommand):
         seen = dict(oldest.values_list("pk", "call_number"))
         unknown = [id for id in options["ids"] if id not in seen]
         if options["dry_run"]:
-            self._would(seen, label, options)
+            self._would(seen, options)
         else:
-            outcomes: Counter[str] = Counter()
-            with _progress(len(seen), label) as bar:
+            outcomes: dict[str, list[str]] = defaultdict(list)
+            with _progress(len(seen), options["command"]) as bar:
                 for run in _as_seen(seen):
-                    outcomes[_outcome(act, run)] += 1
+                    outcomes[_outcome(act, run)].append(run.id)
                     bar.update(1)
-            self._say(outcomes, options)
-            if any(outcome.startswith("refused") for outcome in outcomes):
-                raise CommandError("some runs were refused, see above")
+            self._say({outcome: len(ids) for outcome, ids in outcomes.items()}, options)
+            refused = [
+                ids for text, ids in outcomes.items() if text.startswith(REFUSED)
+            ]
+            if refused:
+                raise CommandError(f"refused: {', '.join(_some(sum(refused, [])))}")
         if unknown:
             raise CommandError(f"ID: no run has the id {', '.join(unknown)}")
 
-    def _would(self, seen: dict[str, int], label: str, options: dict[str, Any]) -> None:
+    def _would(self, seen: dict[str, int], options: dict[str, Any]) -> None:
         shown = list(seen)[:ROWS_SHOWN]
         if not options["json"]:
             runs = TaskRun.objects.in_bulk(shown)
             self._print(report.table(runs[id] for id in shown))
-        self._say({f"{label} would touch": len(seen)}, options)
+        self._say({f"would {options['command']}": len(seen)}, options)
 
     def _say(self, counts: dict[str, int], options: dict[str, Any]) -> None:
         if options["json"]:
@@ -173,11 +177,16 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
+def _some(ids: list[str]) -> list[str]:
+    more = len(ids) - ROWS_SHOWN
+    return [*ids[:ROWS_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+
+
 def _outcome(act: Callable[[TaskRun], str], run: TaskRun) -> str:
     try:
         return act(run)
     except NotReplayable as error:
-        return f"refused {run.id}: {error}"
+        return f"{REFUSED}: {error}"
     except OperationalError as error:
         raise CommandError(f"the broker cannot be reached: {error}") from None
 
@@ -212,9 +221,11 @@ def _selection(options: dict[str, Any]) -> Selection:
     )
 
 
-def _add_filters(parser: CommandParser, *, limit: int | None) -> None:
+def _add_filters(
+    parser: CommandParser, states: Sequence[str], limit: int | None = None
+) -> None:
     parser.add_argument(
-        "--state", action="append", choices=State.values, help="may be repeated"
+        "--state", action="append", choices=list(states), help="may be repeated"
     )
     parser.add_argument("--task", default="", help="its name; * stands for anything")
     parser.add_argument(
@@ -248,4 +259,7 @@ def _number(text: str) -> int:
 
 def _progress(length: int, label: str) -> Any:
     """Return a bar on stderr; without a terminal, nothing is drawn."""
-    return click.progressbar(length=length, label=label, file=sys.stderr)
+    drawn = sys.stderr.isatty()
+    return click.progressbar(
+        length=length, label=label, file=sys.stderr, hidden=not drawn
+    )
