@@ -13,6 +13,7 @@ from ledger.app import LedgerCelery
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 TASK_PACKAGES = ("app.tasks", "app.workflows")
+LEDGER_TASKS = "ledger.tasks"
 
 app = LedgerCelery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -21,11 +22,14 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 def task_modules() -> list[str]:
     """Return every module of `app.tasks` and `app.workflows`, so that none is forgotten."""
     return [
-        module.name
-        for package in TASK_PACKAGES
-        for module in pkgutil.walk_packages(
-            import_module(package).__path__, prefix=f"{package}."
-        )
+        LEDGER_TASKS,
+        *(
+            module.name
+            for package in TASK_PACKAGES
+            for module in pkgutil.walk_packages(
+                import_module(package).__path__, prefix=f"{package}."
+            )
+        ),
     ]
 
 

@@ -146,7 +146,6 @@ class Env(AppEnv):
     BROKER_VISIBILITY_TIMEOUT_SECONDS: PositiveInt = 3600
     CELERY_BROKER_CONNECTION_TIMEOUT: PositiveFloat = 2.0
     CELERY_RESULT_BACKEND: str = "ledger.backend:LedgerBackend"
-    CELERY_RESULT_EXPIRES: PositiveInt = 86_400
     CELERY_WORKER_PREFETCH_MULTIPLIER: PositiveInt = 1
     CELERY_WORKER_MAX_TASKS_PER_CHILD: PositiveInt = 1000
     CELERY_WORKER_MAX_MEMORY_PER_CHILD: PositiveInt = 400_000
@@ -166,6 +165,13 @@ class Env(AppEnv):
     # How far back ticks that were missed, because no beat ran, are made up for. At least a
     # minute, so that a beat which is merely slow misses none.
     LEDGER_CATCH_UP_SECONDS: int = Field(default=3600, ge=60)
+    # How long a run waits for a worker that knows its task: longer than a deploy takes.
+    LEDGER_UNKNOWN_TASK_SECONDS: PositiveFloat = 3600.0
+    # How long ended runs and their results are kept: long enough to be looked at, and
+    # longer than a message can be on its way, because its run says that it is old.
+    LEDGER_KEEP_SECONDS: PositiveInt = 86_400
+    # The same for runs that ended without success: somebody may want to replay them.
+    LEDGER_KEEP_FAILED_SECONDS: PositiveInt = 2_592_000
 
     # --- mail
     EMAIL_BACKEND: ImportPath = "django.core.mail.backends.smtp.EmailBackend"

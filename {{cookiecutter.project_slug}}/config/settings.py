@@ -155,7 +155,7 @@ LOGGING = logging_config(level=env.LOG_LEVEL, output=env.LOG_FORMAT)
 # --- Celery: https://docs.celeryq.dev/en/stable/userguide/configuration.html
 CELERY_BROKER_URL = broker.broker_url(env)
 CELERY_RESULT_BACKEND = env.CELERY_RESULT_BACKEND
-CELERY_RESULT_EXPIRES = env.CELERY_RESULT_EXPIRES
+CELERY_RESULT_EXPIRES = env.LEDGER_KEEP_SECONDS
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_ENABLE_UTC = True
 
@@ -186,6 +186,8 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 # After so many seconds, a task whose pool process died is given up; its result may still be
 # in the pipe until then. Celery waits for 10.
 CELERY_WORKER_LOST_WAIT = 2.0
+# What a worker does not know or cannot read ends in the ledger.
+CELERY_WORKER_CONSUMER = "ledger.consumer:LedgerConsumer"
 # Celery closes the database connection after every task, else; `ledger/worker.py` drops
 # those that cannot be used any more.
 CELERY_DB_REUSE_MAX = 1_000_000

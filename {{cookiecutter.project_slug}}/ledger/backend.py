@@ -15,7 +15,7 @@ from celery.exceptions import TaskRevokedError
 from django.db import DatabaseError, transaction
 from kombu.utils.json import dumps
 
-from ledger import doorbell, sql, unstarted
+from ledger import doorbell, enqueue, prune, sql, unstarted
 from ledger.chords import Chords
 from ledger.claim import UNREACHABLE
 from ledger.lease import Worker, release
@@ -140,6 +140,11 @@ class LedgerBackend(Results, Chords, BaseBackend):
         except DatabaseError:
             log.exception("errbacks of %s undone", request.id)
 
+    def cleanup(self) -> None:
+        """Delete runs past their time, when `celery.backend_cleanup` says so."""
+        for _ in prune.prune():
+            pass
+
     # --- how results are stored
 
     def _store_result(
@@ -194,28 +199,29 @@ class LedgerBackend(Results, Chords, BaseBackend):
         values = [row.value, self.encode(result), traceback, _children(request)]
         values.append("" if row == State.SUCCEEDED else _reason(result))
         token = _token(request)
-        if token is not None and getattr(request, "id", None) == task_id:
+        own = token is not None and getattr(request, "id", None) == task_id
+        if own and self._is_durable(request):
             # The parent of the pool: it may end the attempt that its own message started,
-            # and cancel what nobody has started.
-            waiting = (
-                "OR state IN ('pending', 'queued')" if row == State.CANCELLED else ""
-            )
+            # and cancel the call that its message is about, if nobody has started that.
+            waiting = "OR state IN ('pending', 'queued') AND call_number = %s"
+            number = request.headers.get(doorbell.CALL_NUMBER, 0)
+            cancels = row == State.CANCELLED
             changed = sql.execute(
                 f"""
                 UPDATE ledger_taskrun
                 SET state = %s, result = %s, traceback = %s, children = %s, reason = %s,
                     custom_state = '', lease_until = NULL, ended_at = {sql.now()}
-                WHERE id = %s AND (token = %s AND state = 'running' {waiting})
+                WHERE id = %s
+                    AND (token = %s AND state = 'running' {waiting if cancels else ""})
                 """,
-                [*values, task_id, token],
+                [*values, task_id, token, *([number] if cancels else [])],
             )
         else:
             changed = sql.execute(
                 f"""
                 INSERT INTO ledger_taskrun
-                    (id, name, group_id, group_index,
-                     state, result, traceback, children, reason, ended_at)
-                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, {sql.now()})
+                    ({enqueue.COLUMNS}, state, result, traceback, children, reason, ended_at)
+                VALUES ({enqueue.VALUES}, %s, %s, %s, %s, %s, {sql.now()})
                 ON CONFLICT (id) DO UPDATE
                 SET state = excluded.state, result = excluded.result,
                     traceback = excluded.traceback, children = excluded.children,
@@ -223,7 +229,7 @@ class LedgerBackend(Results, Chords, BaseBackend):
                     custom_state = '', lease_until = NULL
                 WHERE ledger_taskrun.{sql.not_final()}
                 """,
-                [task_id, *_columns_of(request), *values],
+                [task_id, *enqueue.columns_of(request), *values],
             )
         if not changed:
             raise Refused(task_id)
@@ -233,14 +239,13 @@ class LedgerBackend(Results, Chords, BaseBackend):
     ) -> None:
         sql.execute(
             f"""
-            INSERT INTO ledger_taskrun
-                (id, name, group_id, group_index, state, custom_state, progress)
-            VALUES (%s, %s, %s, %s, 'running', %s, %s)
+            INSERT INTO ledger_taskrun ({enqueue.COLUMNS}, state, custom_state, progress)
+            VALUES ({enqueue.VALUES}, 'running', %s, %s)
             ON CONFLICT (id) DO UPDATE
             SET custom_state = excluded.custom_state, progress = excluded.progress
             WHERE ledger_taskrun.{sql.not_final()}
             """,
-            [task_id, *_columns_of(request), state, self.encode(result)],
+            [task_id, *enqueue.columns_of(request), state, self.encode(result)],
         )
 
     def _is_durable(self, request: Any) -> bool:
@@ -256,16 +261,6 @@ def _token(request: Any) -> str | None:
 def _children(request: Any) -> str | None:
     children = [child.as_tuple() for child in getattr(request, "children", None) or ()]
     return dumps(children) if children else None
-
-
-def _columns_of(request: Any) -> list[Any]:
-    """Return name, group and position for the row of a task that has none."""
-    name = getattr(request, "task", None) or getattr(request, "name", None) or ""
-    return [
-        name,
-        getattr(request, "group", None),
-        getattr(request, "group_index", None),
-    ]
 
 
 def _reason(result: Any) -> str:

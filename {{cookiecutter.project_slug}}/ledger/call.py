@@ -124,7 +124,7 @@ def prepare(
                 "priority", (request.delivery_info or {}).get("priority")
             )
     options["ignore_result"] = _ignores_result(task, options)
-    expires_in = _seconds_until(app, options.get("expires"))
+    expires_in = seconds_until(app, options.get("expires"))
     if expires_in is not None:
         options["expires"] = (_utc_now() + timedelta(seconds=expires_in)).isoformat()
     headers = doorbell.without_ours(options.get("headers") or {})
@@ -132,7 +132,7 @@ def prepare(
     options["headers"] = headers or None
     delay = options.get("countdown")
     if delay is None:
-        delay = _seconds_until(app, options.get("eta")) or 0
+        delay = seconds_until(app, options.get("eta")) or 0
     return Call(
         id=options.pop("task_id", None) or uuid(),
         name=task.name,
@@ -211,7 +211,7 @@ def _queue(
     return str(routed["queue"].name)
 
 
-def _seconds_until(app: Any, moment: Any) -> float | None:
+def seconds_until(app: Any, moment: Any) -> float | None:
     """Return the seconds from now until a time, or the number of seconds itself."""
     if moment is None or isinstance(moment, int | float):
         return moment

@@ -88,7 +88,8 @@ class Claim:
                 UPDATE ledger_taskrun
                 SET state = 'running', attempts = attempts + 1, crashes = crashes + 1,
                     token = %s, worker = %s, lease_until = {sql.from_now()},
-                    started_at = {sql.now()}, custom_state = '', progress = NULL
+                    started_at = {sql.now()}, custom_state = '', progress = NULL,
+                    refused_since = NULL, reason = ''
                 WHERE id = %s AND call_number = %s
                     AND (state = 'queued' OR state = 'pending' AND crashes < %s)
                     AND run_at <= {sql.now()}

@@ -1,9 +1,11 @@
 """`revoke()` on the ledger: it holds for workers that are not there yet, too."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from celery.app.control import Control
 from celery.exceptions import TaskRevokedError
+from celery.worker import control as worker_commands
 
 from ledger import unstarted
 from ledger.states import State
@@ -29,7 +31,23 @@ class LedgerControl(Control):
             signal: with which it is stopped.
             kwargs: as in `celery.app.control.Control.revoke`.
         """
-        ids = task_id if isinstance(task_id, list | tuple | set) else [task_id]
-        for id in ids:
-            unstarted.end(str(id), TaskRevokedError("revoked"), State.CANCELLED)
+        _cancel(task_id)
         return super().revoke(task_id, destination, terminate, signal, **kwargs)
+
+
+_celerys_revoke: Any = worker_commands.Panel.data["revoke"]
+
+
+@worker_commands.control_command(
+    name="revoke", variadic="task_id", signature="[id1 [id2 [... [idN]]]]"
+)
+def revoke(state: Any, task_id: Any, *args: Any, **kwargs: Any) -> Any:
+    """Cancel runs that have not started; for `celery control revoke`, sent by no caller."""
+    _cancel(task_id)
+    return _celerys_revoke(state, task_id, *args, **kwargs)
+
+
+def _cancel(task_id: Any) -> None:
+    many = isinstance(task_id, Iterable) and not isinstance(task_id, str)
+    for id in task_id if many else [task_id]:
+        unstarted.end(str(id), TaskRevokedError("revoked"), State.CANCELLED)

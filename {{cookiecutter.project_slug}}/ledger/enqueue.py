@@ -12,6 +12,7 @@ from typing import Any
 
 from celery.app.task import Context
 from django.db import transaction
+from kombu.utils.json import dumps
 
 from ledger import doorbell, sql
 from ledger.call import Call, queue_of
@@ -52,21 +53,42 @@ def adopt(
         kwargs: keyword arguments of the message.
         request: what else the message says.
     """
+    _insert_rows([received(name, args, kwargs, request)], ring=False)
+
+
+def received(
+    name: str, args: Sequence[Any], kwargs: Mapping[str, Any], request: Context
+) -> Call:
+    """Return the call that a message has made, whoever sent it; arguments as above."""
     options = request.as_execution_options()
     options["ignore_result"] = request.ignore_result
-    _insert_rows(
-        [
-            Call(
-                id=options.pop("task_id"),
-                name=name,
-                queue=queue_of((request.delivery_info or {}).get("routing_key") or ""),
-                args=args,
-                kwargs=kwargs,
-                options={key: value for key, value in options.items() if value},
-            )
-        ],
-        ring=False,
+    return Call(
+        id=options.pop("task_id"),
+        name=name,
+        queue=queue_of((request.delivery_info or {}).get("routing_key") or ""),
+        args=args,
+        kwargs=kwargs,
+        options={key: value for key, value in options.items() if value},
     )
+
+
+def columns_of(request: Any) -> list[Any]:
+    """Return what `COLUMNS` has after the id, for a task that has no row of its own.
+
+    A task that was not started, because one before it failed, has no queue.
+    """
+    name = getattr(request, "task", None) or getattr(request, "name", None) or ""
+    args, kwargs = getattr(request, "args", None), getattr(request, "kwargs", None)
+    group = [getattr(request, "group", None), getattr(request, "group_index", None)]
+    delivery: Mapping[str, Any] = getattr(request, "delivery_info", None) or {}
+    if not delivery or delivery.get("is_eager"):
+        return [*group, 0, name, "", _json(args or []), _json(kwargs or {}), "{}"]
+    call = received(name, args or (), kwargs or {}, request)
+    return [*group, (request.retries or 0) + 1, *call.columns()]
+
+
+COLUMNS = "id, group_id, group_index, attempts, name, queue, args, kwargs, options"
+VALUES = "%s, %s, %s, %s, %s, %s, %s, %s, %s"
 
 
 @contextmanager
@@ -86,6 +108,13 @@ def batch() -> Iterator[None]:
 
 
 _batch: ContextVar[list[Call] | None] = ContextVar("ledger_batch", default=None)
+
+
+def _json(value: Any) -> str:
+    try:
+        return str(dumps(value))
+    except (TypeError, ValueError):
+        return str(dumps(repr(value)))  # run eagerly, with arguments of any kind
 
 
 def _insert_all(calls: list[Call]) -> None:

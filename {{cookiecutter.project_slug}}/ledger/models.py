@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from ledger.states import ACTIVE, FINAL, State
+from ledger.states import ACTIVE, FINAL, REPLAYABLE, State
 
 
 def _in(states: frozenset[State]) -> Q:
@@ -41,18 +41,19 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
 
     def dead_letters(self) -> TaskRunQuerySet:
         """Runs that ended without success, which a person may want to replay."""
-        return self.filter(state__in=(State.FAILED, State.DEAD, State.CANCELLED))
+        return self.filter(state__in=REPLAYABLE)
 
 
 class TaskRun(models.Model):
     """One run of a task, from `delay()` to its end, through all its attempts.
 
     Invariants:
-    - `state` moves only as `ledger.states.MOVES` says, and a final state never changes.
+    - `state` moves only as `ledger.states.MOVES` says, and a final state never changes,
+      unless a person replays the run.
     - At most one process holds a claim: (`token`, `attempts`) names it, and whatever is
       written about a started run names both.
-    - A retry or a replacement changes what the row calls, and adds one to `call_number`. A
-      message starts the call that it was published for, and no later one.
+    - A retry, a replacement or a replay changes what the row calls, and adds one to
+      `call_number`. A message starts the call that it was published for, and no later one.
     - `crashes` counts the starts since the last known end of an attempt. It is what makes
       a run dead; `attempts` only grows.
     - `lease_until` is set only while the run is running. It comes from the database's clock.
@@ -69,7 +70,7 @@ class TaskRun(models.Model):
     )
 
     call_number = models.PositiveIntegerField(
-        db_default=0, help_text="of retries and replacements"
+        db_default=0, help_text="of retries, replacements and replays"
     )
 
     state = models.CharField(max_length=10, choices=State.choices)
@@ -97,6 +98,9 @@ class TaskRun(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     run_at = models.DateTimeField(db_default=Now(), help_text="not before")
     rung_at = models.DateTimeField(db_default=Now())
+    refused_since = models.DateTimeField(
+        null=True, help_text="by workers that do not know the task"
+    )
     expires_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)

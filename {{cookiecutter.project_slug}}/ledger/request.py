@@ -50,7 +50,13 @@ class LedgerRequest(Request):
         self._quietly(super().on_timeout, soft, timeout)
 
     def revoked(self) -> bool:
-        """Return whether the run is cancelled or expired; it is then recorded as such."""
+        """Return whether the run is cancelled or expired; it is then recorded as such.
+
+        The worker remembers ids that were revoked for hours. The row knows better: the run
+        may have been replayed since.
+        """
+        if doorbell.TOKEN in self.request_dict:
+            state.revoked.discard(self.id)
         return bool(self._quietly(super().revoked))
 
     def terminate(self, pool: Any, signal: Any = None) -> None:

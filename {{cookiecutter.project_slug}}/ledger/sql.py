@@ -35,6 +35,13 @@ def later(seconds: str) -> str:
     return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', ({seconds}) || ' seconds')"
 
 
+def seconds_since(column: str) -> str:
+    """Return the SQL for how many seconds ago a time was; NULL gives NULL."""
+    if connection.vendor == "postgresql":
+        return f"EXTRACT(EPOCH FROM clock_timestamp() - {column})::float"
+    return f"(julianday('now') - julianday({column})) * 86400"
+
+
 def for_update(*, skip_locked: bool) -> str:
     """Return the end of a SELECT whose rows are about to be taken.
 

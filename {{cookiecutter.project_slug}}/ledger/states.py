@@ -17,7 +17,7 @@ class State(TextChoices):
     REPLACED = "replaced", "other tasks complete it (Task.replace)"
     SUCCEEDED = "succeeded", "ended well"
     FAILED = "failed", "ended with an exception"
-    DEAD = "dead", "started too often without an end"
+    DEAD = "dead", "started too often without an end, or startable by no worker"
     CANCELLED = "cancelled", "revoked, expired or ignored"
 
 
@@ -32,8 +32,9 @@ MOVES: dict[State, frozenset[State]] = {
     # Rung when due; claimed by a message that is older than the wait; ended unstarted; or
     # completed by a worker whose lease ran out, as long as nobody has started it again.
     State.PENDING: frozenset({State.QUEUED, State.RUNNING}) | _COMPLETED,
-    # Claimed; back to pending because the broker did not take the message; or as above.
-    State.QUEUED: frozenset({State.PENDING, State.RUNNING}) | _COMPLETED,
+    # Claimed; back to pending because the broker did not take the message, or because the
+    # worker that got it cannot execute it; dead when none could for long; or as above.
+    State.QUEUED: frozenset({State.PENDING, State.RUNNING, State.DEAD}) | _COMPLETED,
     # Completed; retried, or freed after a crash; buried after too many of them.
     State.RUNNING: frozenset({State.PENDING, State.QUEUED, State.DEAD}) | _COMPLETED,
     # Taken over by the last task of the replacement, or ended by one before it.
@@ -43,6 +44,11 @@ MOVES: dict[State, frozenset[State]] = {
     State.DEAD: frozenset(),
     State.CANCELLED: frozenset(),
 }
+
+# What a person may do besides: `ledger.replay` puts a run back that ended without success,
+# as another call of its own.
+REPLAYABLE = frozenset({State.FAILED, State.DEAD, State.CANCELLED})
+REPLAYED_TO = frozenset({State.PENDING, State.QUEUED})
 
 # What `AsyncResult.state` says; a run that is not final may have a state of its own name
 # (`RETRY`, or what `update_state` was given), which comes first.

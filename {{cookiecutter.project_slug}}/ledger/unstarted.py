@@ -4,6 +4,7 @@ What hangs on it follows as if a worker had ended it: chords get their part, cha
 errbacks are called.
 """
 
+import traceback
 from typing import Any
 
 from celery import current_app
@@ -46,10 +47,11 @@ def end(
             f"""
             UPDATE ledger_taskrun
             SET state = %s, result = %s, reason = %s, custom_state = '',
+                traceback = COALESCE(%s, traceback),
                 lease_until = NULL, ended_at = {sql.now()}
             WHERE id = %s AND {only_if}
             """,
-            [state.value, encoded, describe(error), id],
+            [state.value, encoded, describe(error), traceback_of(error), id],
         )
         if not changed:
             return False
@@ -79,6 +81,13 @@ def request_of(run: TaskRun) -> Context:
         "headers": options.get("headers") or {},
     }
     return Context(request)
+
+
+def traceback_of(error: BaseException) -> str | None:
+    """Return the traceback of an error, None if it was never raised."""
+    if error.__traceback__ is None:
+        return None
+    return "".join(traceback.format_exception(error))
 
 
 def describe(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task, signals
 from django.db import connections
 
-from ledger import heartbeat, lease, relay, shutdown
+from ledger import doorbell, heartbeat, lease, relay, shutdown, sql
 from ledger.states import State
 from ledger.task import DurableTask, claim_of
 
@@ -26,11 +26,12 @@ def connect() -> None:
         (signals.worker_shutting_down, shutdown.ask),
         (signals.worker_shutdown, _stop_threads),
         (signals.task_prerun, _use_sound_connection),
+        (signals.task_prerun, _forget_adopted),
         (signals.task_success, _commit),
         (signals.task_failure, _fail),
         (signals.task_postrun, _close_claim),
     ):
-        signal.connect(handler, dispatch_uid="ledger")
+        signal.connect(handler, dispatch_uid=f"ledger.{handler.__name__}")
 
 
 def _name_worker(sender: Any, **kwargs: Any) -> None:
@@ -73,6 +74,15 @@ def _use_sound_connection(task: Task[Any, Any], **kwargs: Any) -> None:
             connection.close_if_unusable_or_obsolete()
 
 
+def _forget_adopted(task: Task[Any, Any], task_id: str, **kwargs: Any) -> None:
+    """Drop the row of a plain task: it only kept its message until a worker knew it."""
+    headers = task.request.headers or {}
+    if doorbell.TOKEN in headers and not isinstance(task, DurableTask):
+        sql.execute(
+            "DELETE FROM ledger_taskrun WHERE id = %s AND state = 'queued'", [task_id]
+        )
+
+
 def _forget(connection: Any) -> None:
     connection.close()
     connection.in_atomic_block = False
@@ -95,7 +105,9 @@ def _commit(sender: Task[Any, Any], **kwargs: Any) -> None:
         held.commit()
 
 
-def _fail(sender: Task[Any, Any], exception: BaseException, **kwargs: Any) -> None:
+def _fail(
+    sender: Task[Any, Any], exception: BaseException, einfo: Any, **kwargs: Any
+) -> None:
     """End the run for result backends that know nothing of claims (`redis://`)."""
     from ledger.unstarted import describe
 
@@ -103,7 +115,7 @@ def _fail(sender: Task[Any, Any], exception: BaseException, **kwargs: Any) -> No
     if held is None or held.ended or held.lost:
         return
     held.rollback()
-    held.finish(State.FAILED, reason=describe(exception))
+    held.finish(State.FAILED, reason=describe(exception), traceback=str(einfo))
 
 
 def _close_claim(task: Task[Any, Any], **kwargs: Any) -> None:

@@ -79,7 +79,7 @@ class Migration(migrations.Migration):
                 (
                     "call_number",
                     models.PositiveIntegerField(
-                        db_default=0, help_text="of retries and replacements"
+                        db_default=0, help_text="of retries, replacements and replays"
                     ),
                 ),
                 (
@@ -92,7 +92,10 @@ class Migration(migrations.Migration):
                             ("replaced", "other tasks complete it (Task.replace)"),
                             ("succeeded", "ended well"),
                             ("failed", "ended with an exception"),
-                            ("dead", "started too often without an end"),
+                            (
+                                "dead",
+                                "started too often without an end, or startable by no worker",
+                            ),
                             ("cancelled", "revoked, expired or ignored"),
                         ],
                         max_length=10,
@@ -142,6 +145,12 @@ class Migration(migrations.Migration):
                     "rung_at",
                     models.DateTimeField(
                         db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
+                (
+                    "refused_since",
+                    models.DateTimeField(
+                        help_text="by workers that do not know the task", null=True
                     ),
                 ),
                 ("expires_at", models.DateTimeField(null=True)),

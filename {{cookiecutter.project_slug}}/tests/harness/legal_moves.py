@@ -1,19 +1,23 @@
 """The table of legal moves as a trigger: no statement can leave it unnoticed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ledger.states import MOVES
+from ledger.states import MOVES, REPLAYABLE, REPLAYED_TO, State
 
 
 @contextmanager
 def enforced(connection: Any) -> Iterator[None]:
-    """Make the database refuse every move that `ledger.states.MOVES` does not have."""
+    """Make the database refuse every move that `ledger.states` does not have."""
     legal = " OR ".join(
         f"(OLD.state = '{before.value}' AND NEW.state = '{after.value}')"
         for before, afters in MOVES.items()
         for after in afters
+    )
+    legal += (
+        f" OR (OLD.state IN ({_listed(REPLAYABLE)}) AND NEW.state IN"
+        f" ({_listed(REPLAYED_TO)}) AND NEW.call_number = OLD.call_number + 1)"
     )
     with connection.cursor() as cursor:
         for statement in _statements(connection.vendor, legal):
@@ -24,6 +28,10 @@ def enforced(connection: Any) -> Iterator[None]:
         with connection.cursor() as cursor:
             on_table = " ON ledger_taskrun" if connection.vendor == "postgresql" else ""
             cursor.execute(f"DROP TRIGGER legal_moves{on_table}")
+
+
+def _listed(states: Iterable[State]) -> str:
+    return ", ".join(f"'{state.value}'" for state in states)
 
 
 def _statements(vendor: str, legal: str) -> list[str]:

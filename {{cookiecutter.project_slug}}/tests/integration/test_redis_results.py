@@ -57,4 +57,5 @@ def test_every_kind_of_end_is_in_redis_and_in_the_row(wait_until: WaitUntil) -> 
     wait_until(lambda: not TaskRun.objects.active().exists())
     ended = TaskRun.objects.exclude(state=State.SUCCEEDED)
     assert sorted(ended.values_list("state", flat=True)) == [State.FAILED] * 2
+    assert all("ValueError" in str(run.traceback) for run in ended)
     assert not Effect.objects.exists()

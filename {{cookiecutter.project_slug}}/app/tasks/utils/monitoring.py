@@ -104,7 +104,7 @@ def _failed(exception: BaseException, **extra: Any) -> None:
 def _revoked(request: Any, terminated: bool, expired: bool, **extra: Any) -> None:
     log.warning(
         "task revoked",
-        task=request.name,
+        task=request.task,
         task_id=request.id,
         terminated=terminated,
         expired=expired,
@@ -112,4 +112,4 @@ def _revoked(request: Any, terminated: bool, expired: bool, **extra: Any) -> Non
 
 
 def _unknown(name: str, id: str, **extra: Any) -> None:
-    log.error("task unknown to this worker", task=name, task_id=id)
+    log.warning("task unknown to this worker", task=name, task_id=id)

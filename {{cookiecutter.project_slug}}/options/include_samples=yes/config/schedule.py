@@ -1,4 +1,4 @@
-"""When periodic work runs: one entry per task of `app/tasks/periodic`.
+"""When periodic work runs: one entry per task of `app/tasks/periodic`, and the ledger's own.
 
 Beat writes these into the database at its start, where the admin can pause them, and
 removes those that are gone from here: `docs/schedules.md`. `expires` is in seconds from
@@ -10,6 +10,11 @@ from typing import Any
 from celery.schedules import crontab
 
 SCHEDULE: dict[str, dict[str, Any]] = {
+    "hourly: prune the ledger": {
+        "task": "ledger.tasks.prune",
+        "schedule": crontab(minute="20"),
+        "options": {"expires": 3_600},
+    },
     "daily: prune webhook deliveries": {
         "task": "app.tasks.periodic.daily_tasks.prune_webhook_deliveries",
         "schedule": crontab(hour="3", minute="10"),

@@ -163,10 +163,36 @@ def fail(message: str = "bad") -> None:
     raise ValueError(message)
 
 
+@shared_task(base=celery.Task, bind=True, ignore_result=True)
+def plain_effect(self: celery.Task[..., None], key: str) -> None:
+    """Leave an effect, without the ledger and without a result."""
+    leave(self, key)
+
+
 @shared_task(base=celery.Task)
 def plain_fail(message: str = "bad") -> None:
     """Fail, without the ledger."""
     raise ValueError(message)
+
+
+@shared_task(bind=True)
+def fails_until(
+    self: DurableTask[..., int], cure: str, value: int, key: str = ""
+) -> int:
+    """Fail until there is an effect of this name, then return a value."""
+    if key:
+        leave(self, key)
+    if not Effect.objects.filter(key=cure).exists():
+        raise ValueError(f"not {cure}")
+    return value
+
+
+@shared_task(base=celery.Task)
+def plain_fails_until(cure: str, value: int) -> int:
+    """Do the same, without the ledger."""
+    if not Effect.objects.filter(key=cure).exists():
+        raise ValueError(f"not {cure}")
+    return value
 
 
 @shared_task(ignore_result=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 from celery import signals
+from celery.app.task import Context
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -91,7 +92,7 @@ def test_unknown_and_revoked_tasks_are_logged(lines: list[EventDict]) -> None:
     signals.task_unknown.send(sender=None, name="gone", id="1", message=None, exc=None)
     signals.task_revoked.send(
         sender=None,
-        request=type("Request", (), {"name": "late", "id": "2"}),
+        request=Context({"task": "late", "id": "2"}),
         terminated=False,
         signum=None,
         expired=True,
