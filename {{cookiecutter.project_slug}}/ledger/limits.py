@@ -78,7 +78,8 @@ def claim(
 def take_slot(name: str, interval: float, clock: Clock) -> bool:
     """Advance a clock by one interval, unless that is more than one interval ahead.
 
-    One that is two intervals ahead was set when the limit was lower, and is not heeded.
+    One that is more than two ahead was set when the limit was lower, and is not heeded;
+    the second more is for a clock that was set back a little.
 
     Args:
         name: of the task.
@@ -90,15 +91,16 @@ def take_slot(name: str, interval: float, clock: Clock) -> bool:
     """
     current = f"ledger_ratelimit.{clock}"
     seconds = "COALESCE(ledger_ratelimit.seconds, %s)"
-    ahead = sql.later(seconds)
+    ahead = sql.plus(sql.this_moment(), seconds)
+    far_ahead = sql.plus(sql.this_moment(), f"2 * {seconds} + 1")
     changed = sql.execute(
         f"""
         INSERT INTO ledger_ratelimit (name, {clock}) VALUES (%s, {sql.from_now()})
         ON CONFLICT (name) DO UPDATE
         SET {clock} = {sql.plus(
-            sql.latest(sql.now(), sql.earliest(current, ahead)), seconds
+            sql.latest(sql.this_moment(), sql.earliest(current, ahead)), seconds
         )}
-        WHERE {current} <= {ahead} OR {current} > {sql.later(f"2 * {seconds}")}
+        WHERE {current} <= {ahead} OR {current} > {far_ahead}
         """,
         [name, *[interval] * 5],
     )

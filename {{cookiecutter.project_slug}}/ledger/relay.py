@@ -141,12 +141,8 @@ def ring_next() -> bool:
         ids = lanes.next_of(lane)
         if not ids:
             continue
-        calls = _take(
-            f"state = 'pending' AND id IN ({sql.placeholders(ids)})",
-            [*ids],
-            order="run_at",
-            limit=len(ids),
-        )
+        chosen = f"state = 'pending' AND id IN ({sql.placeholders(ids)})"
+        calls = _take(chosen, [*ids], order="run_at")
         if not _ring(sorted(calls, key=lambda call: ids.index(call.id))):
             return False
     return True

@@ -23,6 +23,11 @@ def now() -> str:
     return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
 
 
+def this_moment() -> str:
+    """Return the SQL for the database's time, after having waited for a lock, too."""
+    return "clock_timestamp()" if connection.vendor == "postgresql" else now()
+
+
 def from_now() -> str:
     """Return the SQL for a number of seconds from now: one parameter, NULL gives NULL."""
     return later("%s")
