@@ -13,7 +13,7 @@ from django.dispatch import Signal
 from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps
 
-from ledger import doorbell, lanes
+from ledger import doorbell
 from ledger.states import State
 
 # What `apply_async` accepts and no row can keep: objects of the calling process, and how
@@ -30,6 +30,9 @@ _FOLLOWED_BY = ("group_id", "chord", "chain", "link", "link_error")
 # Unlike Celery's `before_task_publish`, it is sent where the call is made.
 before_enqueue = Signal()
 
+
+# Celery's range, in the meaning that it has with Redis: 0 is the most urgent.
+LEAST_URGENT = 9
 
 # What a call is, in the row of its run.
 COLUMNS = ("name", "queue", "priority", "lane", "args", "kwargs", "options")
@@ -164,7 +167,7 @@ def prepare(
         expires_in=expires_in,
         unique_key=unique_key,
         priority=priority,
-        lane=lanes.lane(queue, task.name, priority, limited=limited),
+        lane=_lane(queue, task.name, priority, limited=limited),
     )
 
 
@@ -188,6 +191,17 @@ def _unique_key(
             f"its own: it cannot be part of a canvas ({', '.join(followed_by)})"
         )
     return key
+
+
+def _lane(queue: str, name: str, priority: int, *, limited: bool) -> str:
+    """Return the lane of a call: its queue, and its task if that is limited; '' for none."""
+    if not 0 <= priority <= LEAST_URGENT:
+        raise ValueError(
+            f"priority must be 0 (most urgent) to {LEAST_URGENT}, not {priority}"
+        )
+    if limited:
+        return f"{queue} {name}"
+    return queue if priority else ""
 
 
 def _check_limits(task: Task[Any, Any], options: Mapping[str, Any]) -> None:

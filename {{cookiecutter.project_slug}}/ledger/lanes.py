@@ -16,9 +16,7 @@ from celery import current_app
 
 from config.env import env
 from ledger import limits, sql
-
-# Celery's range, in the meaning that it has with Redis: 0 is the most urgent.
-LEAST_URGENT = 9
+from ledger.call import LEAST_URGENT
 
 # Runs of a queue that are rung at a time, and not started: at least so many, at most about
 # as many as a worker's main process starts until the relay looks again. In between, it is about twice what the workers
@@ -28,27 +26,6 @@ LARGEST_WINDOW = 100
 
 # A relay that has let a limited run go looks again when the next may go, but not sooner.
 SHORTEST_PAUSE_SECONDS = 0.02
-
-
-def lane(queue: str, name: str, priority: int, *, limited: bool) -> str:
-    """Return the lane of a call: its queue, and its task if that is limited; '' for none.
-
-    Args:
-        queue: of the call.
-        name: of the task.
-        priority: 0 to 9.
-        limited: whether the task has a rate limit.
-
-    Raises:
-        ValueError: if there is no such priority.
-    """
-    if not 0 <= priority <= LEAST_URGENT:
-        raise ValueError(
-            f"priority must be 0 (most urgent) to {LEAST_URGENT}, not {priority}"
-        )
-    if limited:
-        return f"{queue} {name}"
-    return queue if priority else ""
 
 
 def is_idle() -> str:
