@@ -18,9 +18,8 @@ from config.env import env
 from ledger import limits, sql
 from ledger.call import LEAST_URGENT
 
-# Runs of a queue that are rung at a time, and not started: at least so many, at most about
-# as many as a worker's main process starts until the relay looks again. In between, it is about twice what the workers
-# start from one look to the next.
+# Runs of a queue that may be rung and not started. In between, it is about twice what is
+# started from one look of the relay to the next; the most is what one worker can start.
 SMALLEST_WINDOW = 4
 LARGEST_WINDOW = 100
 
