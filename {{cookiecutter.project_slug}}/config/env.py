@@ -160,6 +160,9 @@ class Env(AppEnv):
     LEDGER_HEARTBEAT_SECONDS: PositiveFloat = 10.0
     # Starts without an end before a run is dead: two may be someone else's fault.
     LEDGER_MAX_CRASHES: PositiveInt = 3
+    # How long a run waits for one level of priority: what has the lowest, 9, is treated
+    # as urgent after nine times as long, so that it cannot wait for ever.
+    LEDGER_AGEING_SECONDS: PositiveFloat = 60.0
     # How long a message may go unclaimed in an empty queue before it counts as lost.
     LEDGER_LOST_SECONDS: PositiveFloat = 5.0
     # How far back ticks that were missed, because no beat ran, are made up for. At least a

@@ -148,10 +148,11 @@ def by_name(name: str) -> Queue:
 
 def route(
     name: str, args: object, kwargs: object, options: object, task: object = None
-) -> dict[str, str] | None:
-    """Send a task to the queue that its decorator names (Celery's `task_routes`).
+) -> dict[str, str | int] | None:
+    """Send a task as its decorator says: to its `queue`, with its `priority`.
 
-    A router, because `queue=` alone loses its effect in Celery 6.0:
+    A router (Celery's `task_routes`), because in the decorator alone these two lose their
+    effect in Celery 6.0:
     https://github.com/celery/celery/pull/10453
 
     Args:
@@ -165,4 +166,7 @@ def route(
         Where to send it, or None for the default queue.
     """
     queue = getattr(task, "queue", None) or BUILT_IN_TASK_QUEUES.get(name)
+    priority = getattr(task, "priority", None)
+    if priority is not None:
+        return {"queue": queue or DEFAULT_QUEUE, "priority": priority}
     return {"queue": queue} if queue else None

@@ -20,7 +20,7 @@ from ledger.states import State
 # that process wants to publish.
 _NOT_STORED = frozenset("""
     producer connection publisher router result_cls retry retry_policy exchange routing_key
-    exchange_type redelivered add_to_parent countdown eta unique_key route_name
+    exchange_type redelivered add_to_parent countdown eta unique_key route_name priority
     """.split())
 
 # What would wait for ever for a call whose unique key another run has.
@@ -29,6 +29,13 @@ _FOLLOWED_BY = ("group_id", "chord", "chain", "link", "link_error")
 # Sent with `headers`, a dictionary to which receivers add what shall travel with the run.
 # Unlike Celery's `before_task_publish`, it is sent where the call is made.
 before_enqueue = Signal()
+
+
+# Celery's range, in the meaning that it has with Redis: 0 is the most urgent.
+LEAST_URGENT = 9
+
+# What a call is, in the row of its run.
+COLUMNS = ("name", "queue", "priority", "lane", "args", "kwargs", "options")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,8 @@ class Call:
         delay: seconds from now before which it may not start.
         expires_in: seconds from now after which it may not start.
         unique_key: at most one active run has it.
+        priority: 0, the most urgent, to 9.
+        lane: in which it waits for its turn; '' if it needs none.
         number: of the call within its run; retries and replacements count up.
     """
 
@@ -58,15 +67,24 @@ class Call:
     expires_in: float | None = None
     unique_key: str | None = None
     number: int = 0
+    priority: int = 0
+    lane: str = ""
 
     def first_state(self) -> State:
         """Return the state in which it is stored; whoever stores it as queued rings."""
-        if self.delay > 0 or doorbell.is_down():
+        if self.lane or not self._may_ring():
             return State.PENDING
         return State.QUEUED
 
-    def columns(self) -> tuple[str, ...]:
-        """Return name, queue, arguments, keywords and options as their columns hold them.
+    def may_be_first(self) -> bool:
+        """Return whether it could be rung at once if nobody waits in its lane."""
+        return bool(self.lane) and self._may_ring()
+
+    def _may_ring(self) -> bool:
+        return self.delay <= 0 and not doorbell.is_down()
+
+    def columns(self) -> tuple[object, ...]:
+        """Return its values for `COLUMNS`.
 
         Raises:
             EncodeError: if one of them is not JSON, as Celery itself would raise.
@@ -75,7 +93,7 @@ class Call:
             encoded = (dumps(self.args), dumps(self.kwargs), dumps(self.options))
         except (TypeError, ValueError) as error:
             raise EncodeError(str(error)) from error
-        return (self.name, self.queue, *encoded)
+        return (self.name, self.queue, self.priority, self.lane, *encoded)
 
 
 def prepare(
@@ -94,7 +112,8 @@ def prepare(
 
     Raises:
         TypeError: if the task's function does not take these arguments.
-        ValueError: if its soft time limit exceeds the hard one.
+        ValueError: if its soft time limit exceeds the hard one, or there is no such
+            priority.
         QueueNotFound: if the queue is not in the topology.
         ValueError: if a call that may turn out to be another one has a unique key, and
             something that waits for it.
@@ -119,10 +138,8 @@ def prepare(
         request = parent.request
         options["root_id"] = options.get("root_id") or request.root_id or request.id
         options["parent_id"] = options.get("parent_id") or request.id
-        if app.conf.task_inherit_parent_priority:
-            options.setdefault(
-                "priority", (request.delivery_info or {}).get("priority")
-            )
+        if app.conf.task_inherit_parent_priority and options.get("priority") is None:
+            options["priority"] = (request.delivery_info or {}).get("priority")
     options["ignore_result"] = _ignores_result(task, options)
     expires_in = seconds_until(app, options.get("expires"))
     if expires_in is not None:
@@ -133,10 +150,12 @@ def prepare(
     delay = options.get("countdown")
     if delay is None:
         delay = seconds_until(app, options.get("eta")) or 0
+    queue, priority = _route(app, task, args, kwargs, options)
+    limited = getattr(task, "start_interval", None) is not None
     return Call(
         id=options.pop("task_id", None) or uuid(),
         name=task.name,
-        queue=_queue(app, task, args, kwargs, options),
+        queue=queue,
         args=args,
         kwargs=kwargs,
         options={
@@ -147,6 +166,8 @@ def prepare(
         delay=max(0.0, float(delay)),
         expires_in=expires_in,
         unique_key=unique_key,
+        priority=priority,
+        lane=_lane(queue, task.name, priority, limited=limited),
     )
 
 
@@ -181,6 +202,17 @@ def queue_of(routing_key: str) -> str:
     return routing_key.rpartition(".")[2]
 
 
+def _lane(queue: str, name: str, priority: int, *, limited: bool) -> str:
+    """Return the lane of a call: its queue, and its task if that is limited; '' for none."""
+    if not 0 <= priority <= LEAST_URGENT:
+        raise ValueError(
+            f"priority must be 0 (most urgent) to {LEAST_URGENT}, not {priority}"
+        )
+    if limited:
+        return f"{queue} {name}"
+    return queue if priority else ""
+
+
 def _check_limits(task: Task[Any, Any], options: Mapping[str, Any]) -> None:
     soft = options.get("soft_time_limit") or task.soft_time_limit
     hard = options.get("time_limit") or task.time_limit
@@ -193,22 +225,22 @@ def _ignores_result(task: Task[Any, Any], options: Mapping[str, Any]) -> bool:
     return bool(task.ignore_result if ignore is None else ignore)
 
 
-def _queue(
+def _route(
     app: Any,
     task: Task[Any, Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     options: dict[str, Any],
-) -> str:
-    """Return the name of the queue, by Celery's own rules.
+) -> tuple[str, int]:
+    """Return the name of the queue and the priority, by Celery's own rules.
 
     `retry` names exchange and routing key of the message that it continues.
     """
     named = queue_of(options.get("routing_key") or "")
     if options.get("queue") is None and named in app.amqp.queues:
-        return named
+        return named, int(options.get("priority") or 0)
     routed = app.amqp.router.route(dict(options), task.name, args, kwargs, task)
-    return str(routed["queue"].name)
+    return str(routed["queue"].name), int(routed.get("priority") or 0)
 
 
 def seconds_until(app: Any, moment: Any) -> float | None:

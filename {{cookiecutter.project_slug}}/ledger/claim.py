@@ -13,7 +13,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from config.env import env
 from ledger import doorbell, sql
-from ledger.call import Call
+from ledger.call import COLUMNS, Call
 from ledger.lease import Worker
 from ledger.states import State
 
@@ -47,6 +47,7 @@ class Claim:
         self.token = token
         self.attempt = attempt
         self.call_number = call_number
+        self.priority = 0
         self.transaction: transaction.Atomic | None = None
         # What `retry()` or `replace()` wants to happen with this run next.
         self.next_call: Call | None = None
@@ -82,7 +83,7 @@ class Claim:
         Returns:
             None if there is nothing to claim.
         """
-        rows = _even_if_disconnected(
+        rows = even_if_disconnected(
             lambda: sql.fetch(
                 f"""
                 UPDATE ledger_taskrun
@@ -94,7 +95,7 @@ class Claim:
                     AND (state = 'queued' OR state = 'pending' AND crashes < %s)
                     AND run_at <= {sql.now()}
                     AND (expires_at IS NULL OR expires_at > {sql.now()})
-                RETURNING attempts{sql.without_waiting_for_disk()}
+                RETURNING attempts, priority{sql.without_waiting_for_disk()}
                 """,
                 [
                     token,
@@ -106,7 +107,11 @@ class Claim:
                 ],
             )
         )
-        return cls(id, token, rows[0][0], call_number) if rows else None
+        if not rows:
+            return None
+        held = cls(id, token, rows[0][0], call_number)
+        held.priority = rows[0][1]
+        return held
 
     def finish(
         self,
@@ -171,8 +176,7 @@ class Claim:
             lambda: sql.execute(
                 f"""
                 UPDATE ledger_taskrun
-                SET name = %s, queue = %s, args = %s, kwargs = %s, options = %s,
-                    state = %s, custom_state = %s, progress = %s, traceback = %s,
+                SET {sql.assign(COLUMNS)}, state = %s, custom_state = %s, progress = %s, traceback = %s,
                     run_at = {sql.from_now()}, expires_at = {sql.from_now()},
                     rung_at = {sql.now()}, token = '', lease_until = NULL,
                     crashes = 0, rings = 0, call_number = %s
@@ -273,7 +277,7 @@ class Claim:
     def _write(self, statement: Callable[[], int]) -> int:
         if self.transaction is not None:
             return statement()
-        return _even_if_disconnected(statement)
+        return even_if_disconnected(statement)
 
     def _fence(self) -> list[object]:
         return [self.id, self.token, self.attempt]
@@ -283,7 +287,7 @@ _FENCE = """id = %s AND token = %s AND attempts = %s
                     AND state IN ('running', 'queued', 'pending')"""
 
 
-def _even_if_disconnected(statement: Callable[[], T]) -> T:
+def even_if_disconnected(statement: Callable[[], T]) -> T:
     """Execute once more on a new connection if the old one is gone.
 
     A pool process keeps its connection; the first statement after the database restarted

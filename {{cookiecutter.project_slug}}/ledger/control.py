@@ -1,4 +1,4 @@
-"""`revoke()` on the ledger: it holds for workers that are not there yet, too."""
+"""`revoke()` and `rate_limit()` on the ledger: they hold for workers yet to come, too."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,12 +7,12 @@ from celery.app.control import Control
 from celery.exceptions import TaskRevokedError
 from celery.worker import control as worker_commands
 
-from ledger import unstarted
+from ledger import limits, unstarted
 from ledger.states import State
 
 
 class LedgerControl(Control):
-    """Celery's remote control, with rows behind `revoke`."""
+    """Celery's remote control, with rows behind `revoke` and `rate_limit`."""
 
     def revoke(
         self,
@@ -34,6 +34,31 @@ class LedgerControl(Control):
         _cancel(task_id)
         return super().revoke(task_id, destination, terminate, signal, **kwargs)
 
+    def rate_limit(
+        self, task_name: str, rate_limit: Any, destination: Any = None, **kwargs: Any
+    ) -> Any:
+        """Change the limit of a task.
+
+        Of a durable task that has a limit, the one that all workers share, at once and
+        until it is changed again; any other task gets Celery's own, which each worker
+        counts for itself.
+
+        Args:
+            task_name: of the task.
+            rate_limit: such as `"20/m"`; 0 lifts the limit, None restores the task's own.
+            destination: names of the workers to tell, where each counts for itself.
+            kwargs: as in `celery.app.control.Control.rate_limit`.
+
+        Raises:
+            ValueError: if the rate cannot be read.
+        """
+        if getattr(self.app.tasks.get(task_name), "start_interval", None) is None:
+            return super().rate_limit(task_name, rate_limit, destination, **kwargs)
+        seconds = limits.interval(rate_limit)
+        limits.set_interval(
+            task_name, 0 if rate_limit is not None and not seconds else seconds
+        )
+        return None
 
 _celerys_revoke: Any = worker_commands.Panel.data["revoke"]
 

@@ -14,8 +14,8 @@ from celery.app.task import Context
 from django.db import transaction
 from kombu.utils.json import dumps
 
-from ledger import doorbell, sql
-from ledger.call import Call, queue_of
+from ledger import doorbell, lanes, sql
+from ledger.call import COLUMNS, Call, queue_of
 from ledger.states import ACTIVE, State
 
 # Rows of one INSERT: many enough that the round trip no longer counts, and few enough for
@@ -132,37 +132,53 @@ def _insert_rows(calls: list[Call], *, ring: bool = True) -> bool:
     DO NOTHING: an id that exists is a call that was made before, and its row is the truth.
     The one exception is a row that waits for just this call: see `_take_over`.
     """
-    state = {call.id: call.first_state() if ring else State.QUEUED for call in calls}
-    row = (
-        "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
-        f" {sql.from_now()}, {sql.from_now()})"
-    )
+    rows: list[str] = []
     parameters: list[object] = []
     for call in calls:
-        parameters += (call.id, *call.columns(), state[call.id].value, call.unique_key)
-        parameters += (call.options.get("group_id"), call.options.get("group_index"))
-        parameters += (call.delay, call.expires_in)
+        state, given = _state(call, alone=len(calls) == 1) if ring else _QUEUED
+        values = (call.id, *call.columns(), call.unique_key)
+        values += (call.options.get("group_id"), call.options.get("group_index"))
+        parameters += (*values, call.delay, call.expires_in, *given)
+        rows.append(
+            f"({sql.placeholders(values)}, {sql.from_now()}, {sql.from_now()}, {state})"
+        )
     inserted = sql.fetch(
         f"""
         INSERT INTO ledger_taskrun
-            (id, name, queue, args, kwargs, options, state, unique_key,
-             group_id, group_index, run_at, expires_at)
-        VALUES {", ".join([row] * len(calls))}
+            (id, {", ".join(COLUMNS)}, unique_key, group_id, group_index,
+             run_at, expires_at, state)
+        VALUES {", ".join(rows)}
         ON CONFLICT DO NOTHING
-        RETURNING id
+        RETURNING id, state
         """,
         parameters,
     )
-    new = {str(id) for (id,) in inserted}
-    stored = [call for call in calls if call.id in new]
-    if len(new) < len(calls):
-        missing = (call for call in calls if call.id not in new)
-        stored += [call for call in map(_take_over, missing) if call]
+    states = dict(inserted)
+    to_ring = [call for call in calls if states.get(call.id) == State.QUEUED]
+    taken_over: list[Call] = []
+    if len(states) < len(calls):
+        missing = (call for call in calls if call.id not in states)
+        taken_over += [call for call in map(_take_over, missing) if call]
+        to_ring += [call for call in taken_over if call.first_state() == State.QUEUED]
     if ring:
-        doorbell.ring_on_commit(
-            [call for call in stored if state[call.id] == State.QUEUED]
-        )
-    return bool(stored)
+        doorbell.ring_on_commit(to_ring)
+    return bool(states or taken_over)
+
+
+_QUEUED: tuple[str, list[object]] = ("%s", [State.QUEUED.value])
+
+
+def _state(call: Call, *, alone: bool) -> tuple[str, list[object]]:
+    """Return the SQL for the state in which a call is stored, and its parameters.
+
+    One that needs its turn is rung at once all the same if it is alone: in the statement
+    that stores it, so that it costs none.
+    """
+    state = call.first_state()
+    if not (alone and call.may_be_first()):
+        return "%s", [state.value]
+    idle = f"CASE WHEN {lanes.is_idle()} THEN 'queued' ELSE 'pending' END"
+    return idle, lanes.idle_for(call.lane)
 
 
 def _insert_unique(call: Call) -> str:
@@ -191,7 +207,7 @@ def _take_over(call: Call) -> Call | None:
     taken = sql.fetch(
         f"""
         UPDATE ledger_taskrun
-        SET name = %s, queue = %s, args = %s, kwargs = %s, options = %s, state = %s,
+        SET {sql.assign(COLUMNS)}, state = %s,
             run_at = {sql.from_now()}, expires_at = {sql.from_now()},
             rung_at = {sql.now()}, call_number = call_number + 1
         WHERE id = %s AND state = 'replaced'

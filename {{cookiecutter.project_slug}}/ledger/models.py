@@ -73,6 +73,16 @@ class TaskRun(models.Model):
         db_default=0, help_text="of retries, replacements and replays"
     )
 
+    priority = models.PositiveSmallIntegerField(
+        db_default=0, help_text="0 is the most urgent, 9 the least"
+    )
+    lane = models.CharField(
+        max_length=400,
+        blank=True,
+        db_default="",
+        help_text="where it waits while it is pending, see ledger.lanes",
+    )
+
     state = models.CharField(max_length=10, choices=State.choices)
     custom_state = models.CharField(max_length=50, blank=True, db_default="")
     attempts = models.PositiveIntegerField(db_default=0)
@@ -112,7 +122,15 @@ class TaskRun(models.Model):
         indexes = [
             # relay.due: what is to be rung now
             models.Index(
-                fields=["run_at"], name="run_due", condition=Q(state=State.PENDING)
+                fields=["run_at"],
+                name="run_due",
+                condition=Q(state=State.PENDING, lane=""),
+            ),
+            # lanes: what waits for its turn
+            models.Index(
+                fields=["lane", "priority", "run_at"],
+                name="run_lane",
+                condition=Q(state=State.PENDING, lane__gt=""),
             ),
             # relay.lost: per queue, what was rung and not claimed
             models.Index(
@@ -173,6 +191,20 @@ class ChordRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id}: {self.done} of {self.size}"
+
+
+class RateLimit(models.Model):
+    """When a limited task may start next, over all workers; see `ledger.limits`."""
+
+    name = models.CharField(primary_key=True, max_length=255, help_text="of the task")
+    next_start = models.DateTimeField(db_default=Now())
+    next_ring = models.DateTimeField(db_default=Now())
+    seconds = models.FloatField(
+        null=True, help_text="between two starts, if not as the task says"
+    )
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class GroupRun(models.Model):

@@ -7,7 +7,7 @@ alone.
 
 import logging
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 from celery import current_app
 from celery.exceptions import TaskRevokedError, WorkerLostError
@@ -15,7 +15,7 @@ from django.db import connection
 from kombu.utils.json import loads
 
 from config.env import env
-from ledger import doorbell, sql, unstarted
+from ledger import doorbell, lanes, sql, unstarted
 from ledger.call import Call
 from ledger.claim import SUSPECT_CRASHES
 from ledger.states import State
@@ -57,7 +57,7 @@ def run(stop: threading.Event) -> None:
             log.warning("relay could not work", exc_info=True)
             connection.close()
             pause = RETRY_SECONDS
-        _wake.wait(pause)
+        _wake.wait(lanes.pause(pause))
         _wake.clear()
     connection.close()
 
@@ -79,30 +79,36 @@ def step() -> bool:
             return False
     if todo.due and not ring_due():
         return False
+    if todo.in_lanes and not ring_next():
+        return False
     return ring_lost() if todo.unclaimed else True
 
 
-class _Todo:
+class _Todo(NamedTuple):
     """What one cheap look at the partial indexes has found."""
 
-    def __init__(self, due: bool, lapsed: bool, expired: bool, unclaimed: bool) -> None:
-        self.due = due
-        self.lapsed = lapsed
-        self.expired = expired
-        self.unclaimed = unclaimed
+    due: bool
+    in_lanes: bool
+    lapsed: bool
+    expired: bool
+    unclaimed: bool
 
 
 def _look() -> _Todo:
+    # The smallest of an index, not EXISTS: for that, PostgreSQL may read the table instead,
+    # hoping to meet such a row early on its way through the history.
     [found] = sql.fetch(
         f"""
         SELECT
-            EXISTS (SELECT 1 FROM ledger_taskrun
-                    WHERE state = 'pending' AND run_at <= {sql.now()}),
-            EXISTS (SELECT 1 FROM ledger_taskrun
-                    WHERE state = 'running' AND lease_until < {sql.now()}),
-            EXISTS (SELECT 1 FROM ledger_taskrun
-                    WHERE state IN ('pending', 'queued') AND expires_at IS NOT NULL
-                        AND expires_at < {sql.now()}),
+            (SELECT min(run_at) FROM ledger_taskrun
+                WHERE state = 'pending' AND lane = '') <= {sql.now()},
+            (SELECT min(lane) FROM ledger_taskrun
+                WHERE state = 'pending' AND lane > '') IS NOT NULL,
+            (SELECT min(lease_until) FROM ledger_taskrun
+                WHERE state = 'running') < {sql.now()},
+            (SELECT min(expires_at) FROM ledger_taskrun
+                WHERE state IN ('pending', 'queued') AND expires_at IS NOT NULL)
+                < {sql.now()},
             EXISTS (SELECT 1 FROM ledger_taskrun
                     WHERE state = 'queued' AND rung_at < {sql.from_now()})
         """,
@@ -113,7 +119,7 @@ def _look() -> _Todo:
 
 def ring_due() -> bool:
     """Ring for runs whose time has come, and for those that the broker did not take."""
-    due = f"state = 'pending' AND run_at <= {sql.now()}"
+    due = f"state = 'pending' AND lane = '' AND run_at <= {sql.now()}"
     if not _ring(_take(f"{due} AND crashes < {SUSPECT_CRASHES}", order="run_at")):
         return False
     alone = f"""
@@ -127,6 +133,19 @@ def ring_due() -> bool:
     # A start counts as a crash until it ends: what is queued is one crash behind.
     # Locked, not skipped: a second relay waits for the first, and then finds it gone.
     return _ring(_take(alone, order="run_at, id", limit=1, skip_locked=False))
+
+
+def ring_next() -> bool:
+    """Ring for runs in lanes whose turn has come."""
+    for lane in lanes.occupied():
+        ids = lanes.next_of(lane)
+        if not ids:
+            continue
+        chosen = f"state = 'pending' AND id IN ({sql.placeholders(ids)})"
+        calls = _take(chosen, [*ids], order="run_at")
+        if not _ring(sorted(calls, key=lambda call: ids.index(call.id))):
+            return False
+    return True
 
 
 def ring_lapsed() -> bool:
@@ -145,7 +164,7 @@ def put_suspects_aside() -> int:
     return sql.execute(
         f"""
         UPDATE ledger_taskrun
-        SET state = 'pending', lease_until = NULL, run_at = {sql.now()}
+        SET state = 'pending', lane = '', lease_until = NULL, run_at = {sql.now()}
         WHERE state = 'running' AND lease_until < {sql.now()}
             AND crashes >= {SUSPECT_CRASHES} AND crashes < %s
         """,

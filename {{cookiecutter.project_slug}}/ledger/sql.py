@@ -13,10 +13,19 @@ from ledger.states import ACTIVE, State
 
 
 def now() -> str:
-    """Return the SQL for the database's time at this moment, not at the transaction's."""
+    """Return the SQL for the database's time at this statement, not at the transaction's.
+
+    Not `clock_timestamp()`, which moves on within a statement, and so cannot be looked up
+    in an index: https://www.postgresql.org/docs/current/xfunc-volatility.html
+    """
     if connection.vendor == "postgresql":
-        return "clock_timestamp()"
+        return "statement_timestamp()"
     return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+
+
+def this_moment() -> str:
+    """Return the SQL for the database's time, after having waited for a lock, too."""
+    return "clock_timestamp()" if connection.vendor == "postgresql" else now()
 
 
 def from_now() -> str:
@@ -30,9 +39,38 @@ def later(seconds: str) -> str:
     Args:
         seconds: SQL for the number of seconds; negative ones are in the past.
     """
+    return plus(now(), seconds)
+
+
+def plus(time: str, seconds: str) -> str:
+    """Return the SQL for a time and a number of seconds later.
+
+    Args:
+        time: SQL for the time.
+        seconds: SQL for the number of seconds.
+    """
     if connection.vendor == "postgresql":
-        return f"clock_timestamp() + ({seconds}) * interval '1 second'"
-    return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', ({seconds}) || ' seconds')"
+        return f"{time} + ({seconds}) * interval '1 second'"
+    return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', {time}, ({seconds}) || ' seconds')"
+
+
+def seconds_since(time: str) -> str:
+    """Return the SQL for the number of seconds from a time until now."""
+    if connection.vendor == "postgresql":
+        return f"extract(epoch FROM {now()} - {time})"
+    return f"((julianday('now') - julianday({time})) * 86400)"
+
+
+def latest(*times: str) -> str:
+    """Return the SQL for the last of some times."""
+    function = "greatest" if connection.vendor == "postgresql" else "max"
+    return f"{function}({', '.join(times)})"
+
+
+def earliest(*times: str) -> str:
+    """Return the SQL for the first of some times."""
+    function = "least" if connection.vendor == "postgresql" else "min"
+    return f"{function}({', '.join(times)})"
 
 
 def seconds_since(column: str) -> str:
@@ -81,6 +119,11 @@ def not_final() -> str:
 def placeholders(values: Sequence[Any]) -> str:
     """Return one placeholder per value, with commas between."""
     return ", ".join(["%s"] * len(values))
+
+
+def assign(columns: Sequence[str]) -> str:
+    """Return the SQL that sets columns, with one placeholder each."""
+    return ", ".join(f"{column} = %s" for column in columns)
 
 
 def fetch(statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -32,8 +32,9 @@ MOVES: dict[State, frozenset[State]] = {
     # Rung when due; claimed by a message that is older than the wait; ended unstarted; or
     # completed by a worker whose lease ran out, as long as nobody has started it again.
     State.PENDING: frozenset({State.QUEUED, State.RUNNING}) | _COMPLETED,
-    # Claimed; back to pending because the broker did not take the message, or because the
-    # worker that got it cannot execute it; dead when none could for long; or as above.
+    # Claimed; back to pending because the broker did not take the message, because the worker
+    # that got it cannot execute it, or because it came before a slot of the task's rate limit;
+    # dead when no worker could for long; or as above.
     State.QUEUED: frozenset({State.PENDING, State.RUNNING, State.DEAD}) | _COMPLETED,
     # Completed; retried, or freed after a crash; buried after too many of them.
     State.RUNNING: frozenset({State.PENDING, State.QUEUED, State.DEAD}) | _COMPLETED,

@@ -16,7 +16,7 @@ from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError
 from celery.result import AsyncResult
 from kombu.utils.json import dumps
 
-from ledger import call, doorbell, enqueue
+from ledger import call, doorbell, enqueue, limits
 from ledger.claim import Claim
 from ledger.states import ENDED_AS, State
 
@@ -44,6 +44,8 @@ class DurableTask(Task[P, R]):
             all calls with the same key, one at a time is active, and the others return its
             result. `apply_async(unique_key=…)` overrides it.
         idempotency_key: the same on every attempt; for effects outside the database.
+        start_interval: seconds between two starts over all workers, from `rate_limit`;
+            None for no limit.
     """
 
     abstract = True
@@ -52,6 +54,13 @@ class DurableTask(Task[P, R]):
     Request = "ledger.request:LedgerRequest"
     # Else Celery does not tell the backend about failures and retries of such a task.
     store_errors_even_if_ignored = True
+    start_interval: float | None = None
+
+    @classmethod
+    def on_bound(cls, app: Any) -> None:
+        """Take `rate_limit` over from Celery, which would count it in each worker."""
+        if cls.rate_limit:
+            cls.start_interval, cls.rate_limit = limits.interval(cls.rate_limit), None
 
     @property
     def idempotency_key(self) -> str:
@@ -170,9 +179,16 @@ class DurableTask(Task[P, R]):
             token = str(request.id)
             enqueue.adopt(self.name, args, kwargs, request)
         call_number = headers.get(doorbell.CALL_NUMBER, 0)
-        held = Claim.take(str(request.id), token, call_number)
+        message = (str(request.id), token, call_number)
+        if self.start_interval is None:
+            held = Claim.take(*message)
+        else:
+            held = limits.claim(*message, name=self.name, interval=self.start_interval)
         if held is None:
-            raise Ignore("nothing to claim: the run was started by another message")
+            raise Ignore("nothing to claim: started by another message, or too early")
+        if request.delivery_info:
+            # Where Celery looks for it in retries; the message itself has none.
+            request.delivery_info["priority"] = held.priority
         return held
 
     def _succeed(self, held: Claim, request: Context, result: Any) -> None:

@@ -60,6 +60,39 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="RateLimit",
+            fields=[
+                (
+                    "name",
+                    models.CharField(
+                        help_text="of the task",
+                        max_length=255,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "next_start",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
+                (
+                    "next_ring",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
+                (
+                    "seconds",
+                    models.FloatField(
+                        help_text="between two starts, if not as the task says",
+                        null=True,
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="TaskRun",
             fields=[
                 (
@@ -80,6 +113,21 @@ class Migration(migrations.Migration):
                     "call_number",
                     models.PositiveIntegerField(
                         db_default=0, help_text="of retries, replacements and replays"
+                    ),
+                ),
+                (
+                    "priority",
+                    models.PositiveSmallIntegerField(
+                        db_default=0, help_text="0 is the most urgent, 9 the least"
+                    ),
+                ),
+                (
+                    "lane",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        help_text="where it waits while it is pending, see ledger.lanes",
+                        max_length=400,
                     ),
                 ),
                 (
@@ -161,9 +209,14 @@ class Migration(migrations.Migration):
             options={
                 "indexes": [
                     models.Index(
-                        condition=models.Q(("state", "pending")),
+                        condition=models.Q(("lane", ""), ("state", "pending")),
                         fields=["run_at"],
                         name="run_due",
+                    ),
+                    models.Index(
+                        condition=models.Q(("lane__gt", ""), ("state", "pending")),
+                        fields=["lane", "priority", "run_at"],
+                        name="run_lane",
                     ),
                     models.Index(
                         condition=models.Q(("state", "queued")),

@@ -41,6 +41,7 @@ class InlineWorker:
                     " WHERE state = 'pending'"
                 )
             relay.ring_due()
+            relay.ring_next()
             if not messages and not waiting():
                 return
 

@@ -1,7 +1,7 @@
-"""Rate limits that all workers share, kept in Redis by the `limits` library.
+"""Rate limits by what a task works on, such as one receiving host, over all workers.
 
-Celery's own `rate_limit` counts per worker process, so that it grows with every worker:
-https://docs.celeryq.dev/en/stable/userguide/tasks.html#Task.rate_limit
+They are kept in Redis by the `limits` library and taken inside the task. A limit of a task
+as a whole is `rate_limit=` in its decorator, see `docs/priorities.md`.
 """
 
 from functools import cache

@@ -377,3 +377,20 @@ def killed_once(self: DurableTask[..., int], value: int) -> int:
     if first:
         os.kill(os.getpid(), SIGKILL)
     return value
+
+
+@shared_task(priority=6)
+def unhurried() -> None:
+    """Do nothing, after all that is more urgent."""
+
+
+@shared_task(bind=True, rate_limit="10/s")
+def limited(self: DurableTask[..., str], key: str) -> str:
+    """Leave an effect, ten times a second over all workers."""
+    leave(self, key)
+    return key
+
+
+@shared_task(base=celery.Task, rate_limit="10/s")
+def plain_limited() -> None:
+    """Do nothing, ten times a second in each worker."""
