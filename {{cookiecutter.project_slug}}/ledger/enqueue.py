@@ -12,6 +12,7 @@ from typing import Any
 
 from celery.app.task import Context
 from django.db import transaction
+from kombu.utils.json import loads
 
 from ledger import doorbell, sql
 from ledger.call import Call
@@ -30,6 +31,9 @@ def insert(call: Call) -> str:
     Returns:
         The id of the run that stands for the call: the call's own, or that of the active
         run which already has its unique key.
+
+    Raises:
+        ValueError: if its id is that of another call.
     """
     waiting = _batch.get()
     if call.unique_key is not None:
@@ -127,13 +131,52 @@ def _insert_rows(calls: list[Call], *, ring: bool = True) -> bool:
     new = {str(id) for (id,) in inserted}
     stored = [call for call in calls if call.id in new]
     if len(new) < len(calls):
-        missing = (call for call in calls if call.id not in new)
-        stored += [call for call in map(_take_over, missing) if call]
+        known = [call for call in calls if call.id not in new]
+        taken = [call for call in map(_take_over, known) if call]
+        stored += taken
+        if ring:
+            _refuse_other_calls(calls, {call.id for call in taken})
     if ring:
         doorbell.ring_on_commit(
             [call for call in stored if state[call.id] == State.QUEUED]
         )
     return bool(stored)
+
+
+# What follows from the end of a run.
+_CONSEQUENCES = ("chain", "chord", "link", "link_error", "group_id", "group_index")
+
+
+def _refuse_other_calls(calls: list[Call], taken: set[str]) -> None:
+    """Refuse calls whose id stands for another call.
+
+    An id names one run. The same call made twice, as by a plain task that was delivered
+    twice, is that run. A different one would be dropped without a word, and what is to
+    follow from it would be waited for in vain.
+
+    Raises:
+        ValueError: if there is one, such as a signature that was frozen and used twice.
+    """
+    ids = [call.id for call in calls if call.id not in taken]
+    stored = sql.fetch(
+        f"""
+        SELECT id, name, options FROM ledger_taskrun
+        WHERE call_number = 0 AND id IN ({sql.placeholders(ids)})
+        """,
+        ids,
+    )
+    meant = {id: _meaning(name, options) for id, name, options in stored}
+    for call in calls:
+        name, _, _, _, options = call.columns()
+        if meant.get(call.id, _meaning(name, options)) != _meaning(name, options):
+            raise ValueError(
+                f"{call.id} is the id of another call of {call.name}: an id names one run"
+            )
+
+
+def _meaning(name: str, options: str) -> tuple[Any, ...]:
+    stored = loads(options)
+    return (name, *(stored.get(option) for option in _CONSEQUENCES))
 
 
 def _insert_unique(call: Call) -> str:

@@ -17,7 +17,7 @@ from ledger import relay, sql
 from ledger.claim import Claim
 from ledger.models import TaskRun
 from ledger.states import State
-from tests.harness.effects.tasks import add, ignored, once_per_key
+from tests.harness.effects.tasks import add, echo, ignored, once_per_key
 from tests.harness.inline import InlineWorker, effects, run_of, waiting
 
 
@@ -51,8 +51,6 @@ def test_rollback_leaves_neither_row_nor_message() -> None:
 
 
 def test_group_is_one_insert() -> None:
-    from celery import group
-
     with CaptureQueriesContext(connection) as queries:
         group(add.s(number, 1) for number in range(100))()
 
@@ -61,8 +59,6 @@ def test_group_is_one_insert() -> None:
 
 
 def test_group_with_a_member_that_cannot_be_stored_leaves_none() -> None:
-    from celery import group
-
     with pytest.raises(EncodeError):
         group(add.s(1, 1), add.s(object(), 1), add.s(2, 2))()
 
@@ -107,6 +103,52 @@ def test_ignored_result_is_known_to_the_caller(worker: InlineWorker) -> None:
     assert result.get() is None
     assert run_of(result).result is None
     assert run_of(result).state == State.SUCCEEDED
+
+
+def test_same_call_with_the_same_id_is_the_same_run(worker: InlineWorker) -> None:
+    first = add.apply_async((1, 2), task_id="sum", link=echo.s())
+    worker.drain()
+
+    second = add.apply_async((1, 2), task_id="sum", link=echo.s())
+
+    assert first.id == second.id
+    assert TaskRun.objects.count() == 2
+
+
+def test_other_call_with_the_same_id_is_refused(worker: InlineWorker) -> None:
+    add.apply_async((1, 2), task_id="sum")
+    worker.drain()
+
+    with pytest.raises(ValueError, match="an id names one run"):
+        add.apply_async((1, 2), task_id="sum", link=echo.s())
+    with pytest.raises(ValueError, match="an id names one run"):
+        echo.apply_async((1,), task_id="sum")
+
+
+@pytest.mark.filterwarnings("ignore:Exception raised outside body")
+def test_chain_with_a_step_that_ran_before_fails_instead_of_waiting_for_ever(
+    worker: InlineWorker,
+) -> None:
+    used = add.s(1)
+    used.freeze()
+    chain(add.s(1, 1), used, add.s(1))()
+    worker.drain()
+
+    result = chain(add.s(2, 2), used, echo.s())()
+
+    worker.drain()
+    with pytest.raises(ValueError, match="an id names one run"):
+        result.get(timeout=1)
+
+
+def test_group_with_the_same_frozen_task_twice_is_refused() -> None:
+    used = add.s(1, 1)
+    used.freeze()
+
+    with pytest.raises(ValueError, match="an id names one run"):
+        group(used, used).apply_async()
+
+    assert not TaskRun.objects.exists()
 
 
 def test_second_call_with_a_unique_key_gets_the_first_ones_result(

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from celery import chain
 from celery.exceptions import TaskRevokedError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 
@@ -245,6 +246,20 @@ def test_revoked_member_fails_its_chord(worker: InlineWorker) -> None:
 
     worker.drain()
     assert result.state == "FAILURE"
+
+
+def test_failure_in_a_chain_is_stored_though_a_later_step_was_revoked(
+    worker: InlineWorker,
+) -> None:
+    canvas = chain(fail.s(), add.s(1), add.s(2))
+    result = canvas.freeze()
+    app.backend.mark_as_revoked(result.id)
+
+    canvas.apply_async()
+
+    worker.drain()
+    assert TaskRun.objects.get(name=fail.name).state == State.FAILED
+    assert run_of(result).state == State.CANCELLED
 
 
 def test_run_that_is_forgotten_is_gone(worker: InlineWorker) -> None:

@@ -3,11 +3,13 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from signal import SIGKILL
 from typing import Any
 
 import celery
 from celery.exceptions import Ignore, Reject
+from celery.result import AsyncResult
 
 from ledger.decorator import shared_task
 from ledger.task import DurableTask
@@ -62,6 +64,13 @@ def atomic_then_fail(self: DurableTask[..., None], key: str) -> None:
     """Leave an effect, and fail."""
     leave(self, key)
     raise ValueError(key)
+
+
+@shared_task(bind=True, atomic=True)
+def atomic_then_ignore(self: DurableTask[..., None], key: str) -> None:
+    """Leave an effect, and end without a result."""
+    leave(self, key)
+    raise Ignore()
 
 
 @shared_task(bind=True, atomic=True)
@@ -131,6 +140,22 @@ def plain_fail(message: str = "bad") -> None:
 def ignored(value: Any) -> Any:
     """Return a value that nobody wants."""
     return value
+
+
+@shared_task(ignore_result=True)
+def ignored_failure() -> None:
+    """Fail, though nobody wants to know."""
+    raise ValueError("unwanted")
+
+
+@shared_task(bind=True, atomic=True)
+def calls_itself(self: DurableTask[..., None], depth: int = 1) -> None:
+    """Leave an effect, and call this task as a function, which leaves one and fails."""
+    leave(self, f"depth {depth}")
+    if depth == 0:
+        raise ValueError("bottom")
+    with suppress(ValueError):
+        self(depth - 1)
 
 
 @shared_task(bind=True)
@@ -268,6 +293,13 @@ def spawn(count: int) -> None:
     """Enqueue some children."""
     for number in range(count):
         add.delay(number, 1)
+
+
+@shared_task()
+def waits_for(id: str, disable_sync_subtasks: bool) -> Any:
+    """Return the result of another run."""
+    result: Any = AsyncResult(id)
+    return result.get(timeout=1, disable_sync_subtasks=disable_sync_subtasks)
 
 
 @shared_task()
