@@ -14,7 +14,7 @@ from celery.app.task import Context
 from django.db import transaction
 from kombu.utils.json import loads
 
-from ledger import doorbell, sql
+from ledger import doorbell, sql, unstarted
 from ledger.call import Call
 from ledger.states import ACTIVE, State
 
@@ -134,8 +134,9 @@ def _insert_rows(calls: list[Call], *, ring: bool = True) -> bool:
         known = [call for call in calls if call.id not in new]
         taken = [call for call in map(_take_over, known) if call]
         stored += taken
-        if ring:
-            _refuse_other_calls(calls, {call.id for call in taken})
+        others = {call.id for call in calls} - {call.id for call in taken}
+        if ring and others:
+            _compare([call for call in calls if call.id in others])
     if ring:
         doorbell.ring_on_commit(
             [call for call in stored if state[call.id] == State.QUEUED]
@@ -147,36 +148,41 @@ def _insert_rows(calls: list[Call], *, ring: bool = True) -> bool:
 _CONSEQUENCES = ("chain", "chord", "link", "link_error", "group_id", "group_index")
 
 
-def _refuse_other_calls(calls: list[Call], taken: set[str]) -> None:
-    """Refuse calls whose id stands for another call.
+def _compare(calls: list[Call]) -> None:
+    """Compare calls with what is stored under their ids.
 
     An id names one run. The same call made twice, as by a plain task that was delivered
     twice, is that run. A different one would be dropped without a word, and what is to
-    follow from it would be waited for in vain.
+    follow from it would be waited for in vain. A run that was revoked before it was
+    enqueued stays so, and what is to follow ends with it.
 
     Raises:
-        ValueError: if there is one, such as a signature that was frozen and used twice.
+        ValueError: if a call is another one, such as a signature that was frozen and is
+            used twice.
     """
-    ids = [call.id for call in calls if call.id not in taken]
-    stored = sql.fetch(
+    ids = [call.id for call in calls]
+    rows = sql.fetch(
         f"""
         SELECT id, name, options FROM ledger_taskrun
         WHERE call_number = 0 AND id IN ({sql.placeholders(ids)})
         """,
         ids,
     )
-    meant = {id: _meaning(name, options) for id, name, options in stored}
+    stored = {id: (name, loads(options)) for id, name, options in rows}
     for call in calls:
-        name, _, _, _, options = call.columns()
-        if meant.get(call.id, _meaning(name, options)) != _meaning(name, options):
+        name, options = stored.get(call.id, (call.name, {}))
+        if name == "":
+            unstarted.follow(call.id, call.columns())
+        elif options and _meaning(name, options) != _meaning(
+            call.name, loads(call.columns()[-1])
+        ):
             raise ValueError(
                 f"{call.id} is the id of another call of {call.name}: an id names one run"
             )
 
 
-def _meaning(name: str, options: str) -> tuple[Any, ...]:
-    stored = loads(options)
-    return (name, *(stored.get(option) for option in _CONSEQUENCES))
+def _meaning(name: str, options: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (name, *(options.get(option) for option in _CONSEQUENCES))
 
 
 def _insert_unique(call: Call) -> str:

@@ -57,6 +57,25 @@ def end(
     return True
 
 
+def follow(id: str, call: tuple[str, ...]) -> None:
+    """End what hangs on a run that was revoked before its call was known.
+
+    Args:
+        id: of the run.
+        call: name, queue, arguments, keywords and options, as columns hold them.
+    """
+    changed = sql.execute(
+        """
+        UPDATE ledger_taskrun
+        SET name = %s, queue = %s, args = %s, kwargs = %s, options = %s
+        WHERE id = %s AND name = '' AND state = 'cancelled'
+        """,
+        [*call, id],
+    )
+    if changed:
+        _follow(current_app, id, TaskRevokedError("revoked"), State.CANCELLED)
+
+
 def request_of(run: TaskRun) -> Context:
     """Return what Celery's backends want to know of a run, as if it were executing."""
     options: dict[str, Any] = loads(run.options)

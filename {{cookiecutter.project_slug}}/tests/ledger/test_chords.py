@@ -376,6 +376,18 @@ def test_revoked_head_of_a_chain_in_a_header_fails_the_chord(
     assert (result.state, error_of(result)) == ("FAILURE", "ChordError")
 
 
+def test_step_that_was_revoked_before_its_turn_fails_the_chord(
+    worker: InlineWorker,
+) -> None:
+    step = add.s(1).set(task_id="step")
+    app.backend.mark_as_revoked("step")
+
+    result = chord([chain(add.s(1, 1), step, add.s(1)), add.s(2, 2)], total.s())()
+
+    worker.drain()
+    assert (result.state, error_of(result)) == ("FAILURE", "ChordError")
+
+
 def test_chain_in_a_header_that_ends_itself_fails_the_chord(
     worker: InlineWorker,
 ) -> None:

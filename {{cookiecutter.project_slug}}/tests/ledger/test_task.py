@@ -248,6 +248,21 @@ def test_revoked_member_fails_its_chord(worker: InlineWorker) -> None:
     assert result.state == "FAILURE"
 
 
+def test_chain_whose_last_step_was_revoked_before_its_turn_stops_there(
+    worker: InlineWorker,
+) -> None:
+    canvas = chain(effect.s("first"), effect.si("never"))
+    result = canvas.freeze()
+    app.backend.mark_as_revoked(result.id)
+
+    canvas.apply_async()
+
+    worker.drain()
+    assert [key for key in Effect.objects.values_list("key", flat=True)] == ["first"]
+    assert run_of(result.parent).state == State.SUCCEEDED
+    assert (run_of(result).state, run_of(result).name) == (State.CANCELLED, effect.name)
+
+
 def test_failure_in_a_chain_is_stored_though_a_later_step_was_revoked(
     worker: InlineWorker,
 ) -> None:
