@@ -132,7 +132,8 @@ class DurableTask(Task[P, R]):
         if request.is_eager:
             return self._eagerly(request, args, kwargs)
         held = self._take(request, args, kwargs)
-        request.update({CLAIM: held})
+        eta = (request.headers or {}).get(doorbell.ETA, request.eta)
+        request.update({CLAIM: held, "eta": eta})
         try:
             if self.atomic:
                 held.open_transaction()

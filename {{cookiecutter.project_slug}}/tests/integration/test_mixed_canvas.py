@@ -23,7 +23,7 @@ from tests.harness.effects.tasks import (
     total,
 )
 from tests.harness.fixtures import StartWorker, WaitUntil
-from tests.ledger.inline import effects
+from tests.harness.inline import effects
 from tools.dev.broker import Broker
 
 pytestmark = pytest.mark.integration

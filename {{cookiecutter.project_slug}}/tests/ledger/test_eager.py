@@ -25,7 +25,7 @@ from tests.harness.effects.tasks import (
     retried,
     total,
 )
-from tests.ledger.inline import effects
+from tests.harness.inline import effects
 
 pytestmark = pytest.mark.usefixtures("no_row_is_written")
 

@@ -17,7 +17,7 @@ from ledger import relay, sql
 from ledger.claim import Claim
 from ledger.models import TaskRun
 from ledger.states import State
-from tests.harness.effects.tasks import add, echo, ignored, once_per_key
+from tests.harness.effects.tasks import add, echo, ignored, once_per_key, request_eta
 from tests.harness.inline import InlineWorker, effects, run_of, waiting
 
 
@@ -64,6 +64,15 @@ def test_group_with_a_member_that_cannot_be_stored_leaves_none() -> None:
 
     assert not TaskRun.objects.exists()
     assert not waiting()
+
+
+def test_enqueueing_costs_one_statement() -> None:
+    add.delay(1, 2)  # the first call connects
+
+    with CaptureQueriesContext(connection) as queries:
+        add.delay(3, 4)
+
+    assert [q["sql"].split()[0] for q in queries.captured_queries] == ["INSERT"]
 
 
 def test_simple_task_costs_two_statements(worker: InlineWorker) -> None:
@@ -219,6 +228,20 @@ def test_eta_waits_in_the_row() -> None:
     run = run_of(add.apply_async((1, 2), eta=eta))
 
     assert abs((run.run_at - eta).total_seconds()) < 1
+
+
+@pytest.mark.parametrize("moment", ["countdown", "eta"])
+def test_body_is_told_when_it_was_to_start(worker: InlineWorker, moment: str) -> None:
+    due = datetime.now(UTC) + timedelta(hours=1)
+    options: dict[str, Any] = {"countdown": 3600, "eta": due}
+
+    result = request_eta.apply_async(**{moment: options[moment]})
+    at_once = request_eta.delay()
+
+    worker.drain()
+    told = datetime.fromisoformat(str(result.get(timeout=1)))
+    assert abs((told - due).total_seconds()) < 5
+    assert at_once.get(timeout=1) is None
 
 
 def test_run_that_expired_is_cancelled_by_the_relay(worker: InlineWorker) -> None:

@@ -18,7 +18,7 @@ from ledger.models import ChordRun, GroupRun, TaskRun
 from ledger.states import State
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import add, effect
-from tests.ledger.inline import InlineWorker, effects
+from tests.harness.inline import InlineWorker, effects
 
 # A run as version 1 stored it. Its lists of columns are what an old process still names
 # in its INSERT when the new migration has been applied.

@@ -29,7 +29,7 @@ from tests.harness.effects.tasks import (
     total,
     waits_for,
 )
-from tests.ledger.inline import InlineWorker, effects
+from tests.harness.inline import InlineWorker, effects
 
 pytestmark = pytest.mark.usefixtures("every_row_ends")
 

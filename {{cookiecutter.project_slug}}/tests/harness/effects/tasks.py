@@ -10,6 +10,7 @@ from typing import Any
 import celery
 from celery.exceptions import Ignore, Reject
 from celery.result import AsyncResult
+from django.db import connection
 
 from ledger.decorator import shared_task
 from ledger.task import DurableTask
@@ -84,6 +85,12 @@ def atomic_then_enqueue(self: DurableTask[..., None], key: str, fail: bool) -> N
 @shared_task()
 def add(x: int, y: int) -> int:
     """Add two numbers."""
+    return x + y
+
+
+@shared_task(atomic=True)
+def atomic_add(x: int, y: int) -> int:
+    """Add two numbers in a transaction."""
     return x + y
 
 
@@ -231,6 +238,20 @@ def retried_quietly(self: DurableTask[..., str]) -> str:
     return f"after {self.request.retries}"
 
 
+@shared_task(bind=True, ignore_result=True)
+def retried_unseen(self: DurableTask[..., None], key: str) -> None:
+    """Ask for a retry, though nobody wants the result."""
+    leave(self, f"{key} {self.request.retries}")
+    if self.request.retries == 0:
+        raise self.retry(exc=ValueError("not yet"), countdown=60)
+
+
+@shared_task(bind=True)
+def request_eta(self: DurableTask[..., str | None]) -> str | None:
+    """Return the time that the caller asked for."""
+    return self.request.eta
+
+
 @shared_task(bind=True)
 def replaced_by(self: DurableTask[..., Any], signature: Any) -> Any:
     """Replace this task by a signature."""
@@ -251,6 +272,22 @@ def progressing(self: DurableTask[..., str], seconds: float = 0) -> str:
     Effect.objects.create(key=str(self.AsyncResult(str(self.request.id)).info))
     time.sleep(seconds)
     return "done"
+
+
+@shared_task(bind=True, atomic=True)
+def atomic_progress_seen_elsewhere(self: DurableTask[..., Any]) -> Any:
+    """Report progress from inside a transaction; return what others see of it."""
+    self.update_state(state="PROGRESS", meta={"done": 3})
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute(
+                "SELECT custom_state, progress FROM ledger_taskrun WHERE id = %s",
+                [self.request.id],
+            )
+            return cursor.fetchone()
+    finally:
+        other.close()
 
 
 @shared_task(bind=True, atomic=True)
