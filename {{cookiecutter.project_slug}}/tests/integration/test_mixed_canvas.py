@@ -91,8 +91,8 @@ def test_errors(wait_until: WaitUntil) -> None:
     for result in results:
         with pytest.raises(Exception, match="bad"):
             result.get(timeout=60)
-        wait_until(lambda result=result: result.failed())
 
+    wait_until(lambda: all(result.failed() for result in results))
     wait_until(lambda: not TaskRun.objects.active().exists())
 
 

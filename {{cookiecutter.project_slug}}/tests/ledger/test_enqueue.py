@@ -86,6 +86,21 @@ def test_simple_task_costs_two_statements(worker: InlineWorker) -> None:
     assert [q["sql"].split()[0] for q in queries.captured_queries] == ["UPDATE"] * 2
 
 
+def test_member_of_a_chord_costs_three_statements_in_one_transaction(
+    worker: InlineWorker,
+) -> None:
+    chord([add.s(1, 1), add.s(2, 2)], echo.s())()
+    with app.connection_for_write() as broker:
+        [message, _] = worker.messages(broker)
+
+    with CaptureQueriesContext(connection) as queries:
+        worker.execute(message)
+
+    words = [query["sql"].split()[0] for query in queries.captured_queries]
+    assert words == ["UPDATE", "BEGIN", "UPDATE", "UPDATE", "COMMIT"]
+    worker.drain()
+
+
 def test_wrong_arguments_are_the_callers_error() -> None:
     with pytest.raises(TypeError):
         add.apply_async((1, 2, 3))

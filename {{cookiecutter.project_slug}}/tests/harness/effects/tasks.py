@@ -247,7 +247,7 @@ def retried_unseen(self: DurableTask[..., None], key: str) -> None:
 
 
 @shared_task(bind=True)
-def request_eta(self: DurableTask[..., str | None]) -> str | None:
+def request_eta(self: DurableTask[..., Any]) -> Any:
     """Return the time that the caller asked for."""
     return self.request.eta
 
