@@ -27,6 +27,7 @@ from tests.harness.effects.tasks import (
     effect,
     ends_itself,
     fail,
+    ignored_failure,
     not_json,
     plain_add,
     progressing,
@@ -196,6 +197,17 @@ def test_retry_of_a_task_whose_result_is_ignored(worker: InlineWorker) -> None:
 
     worker.drain()
     assert effects() == ["tried 0", "tried 1"]
+
+
+def test_failure_of_a_task_whose_result_is_ignored(worker: InlineWorker) -> None:
+    result = ignored_failure.delay()
+
+    worker.drain()
+
+    assert (run_of(result).state, run_of(result).reason) == (
+        State.FAILED,
+        "ValueError: unwanted",
+    )
 
 
 @pytest.mark.parametrize("task", [add, atomic_add], ids=["plain body", "atomic body"])
