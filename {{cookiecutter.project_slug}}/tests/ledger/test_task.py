@@ -204,10 +204,9 @@ def test_failure_of_a_task_whose_result_is_ignored(worker: InlineWorker) -> None
 
     worker.drain()
 
-    assert (run_of(result).state, run_of(result).reason) == (
-        State.FAILED,
-        "ValueError: unwanted",
-    )
+    run = run_of(result)
+    assert (run.state, run.reason) == (State.FAILED, "ValueError: unwanted")
+    assert "raise ValueError" in (run.traceback or "")
 
 
 @pytest.mark.parametrize("task", [add, atomic_add], ids=["plain body", "atomic body"])
