@@ -13,9 +13,8 @@ from celery import states
 from celery.backends.base import BaseBackend
 from celery.exceptions import TaskRevokedError
 from django.db import DatabaseError, transaction
-from kombu.utils.json import dumps
 
-from ledger import doorbell, enqueue, prune, sql, unstarted
+from ledger import columns, doorbell, enqueue, prune, sql, unstarted
 from ledger.chords import Chords
 from ledger.claim import UNREACHABLE
 from ledger.lease import Worker, release
@@ -37,6 +36,10 @@ class LedgerBackend(Results, Chords, BaseBackend):
     supports_autoexpire = True  # the ledger prunes its rows itself
     persistent = True
 
+    # The run whose end is being stored. The rest of its chain ends with it; a step that has
+    # ended before, because somebody revoked it, is no reason to refuse that.
+    _ending: str | None = None
+
     # --- how runs end
 
     def mark_as_done(
@@ -57,7 +60,7 @@ class LedgerBackend(Results, Chords, BaseBackend):
             return
         if held.transaction is not None:
             if request.children:
-                held.store_children(_children(request) or "")
+                held.store_children(columns.children(request) or "")
             if request.chord:
                 self.on_chord_part_return(request, state, result)
         held.commit()
@@ -105,14 +108,23 @@ class LedgerBackend(Results, Chords, BaseBackend):
         store_result: bool = True,
         state: str = states.REVOKED,
     ) -> None:
-        """Cancel a run; a worker that was told by id only knows no more than that."""
-        if request is None and unstarted.end(
-            task_id, TaskRevokedError(reason), State.CANCELLED
-        ):
+        """Cancel a run; a worker that was told by id only knows no more than that.
+
+        What comes after it in a chain is cancelled with it. Celery leaves that open, and a
+        chord that waits for the end of the chain would wait for ever.
+        """
+        error = TaskRevokedError(reason)
+        if request is None and unstarted.end(task_id, error, State.CANCELLED):
             return
-        self._unless_refused(
-            super().mark_as_revoked, task_id, reason, request, True, state
-        )
+
+        backend: Any = self  # the types of Celery leave some of it out
+        mark = super().mark_as_revoked
+
+        def mark_all(task_id: str) -> None:
+            mark(task_id, reason, request, True, state)
+            backend._fail_chain(getattr(request, "chain", None), error, state=state)
+
+        self._unless_refused(mark_all, task_id)
 
     def _unless_refused(self, mark: Any, task_id: str, *arguments: Any) -> None:
         """Do what Celery does at the end of a task, in one transaction.
@@ -120,6 +132,7 @@ class LedgerBackend(Results, Chords, BaseBackend):
         In a worker's main process nobody would catch an error, and the process would end:
         the run's lease does what could not be done here.
         """
+        outer, self._ending = self._ending, task_id
         try:
             with transaction.atomic():
                 mark(task_id, *arguments)
@@ -129,6 +142,8 @@ class LedgerBackend(Results, Chords, BaseBackend):
             if os.getpid() != Worker.main_process:
                 raise
             log.exception("end of %s not stored", task_id)
+        finally:
+            self._ending = outer
 
     def _call_task_errbacks(self, request: Any, exc: Any, traceback: Any) -> None:
         """Call errbacks in a savepoint: one that breaks its transaction breaks no other."""
@@ -159,10 +174,13 @@ class LedgerBackend(Results, Chords, BaseBackend):
         """Store a state and its result where the caller has the right to.
 
         Raises:
-            Refused: if the row has ended, or belongs to another attempt.
+            Refused: if it is the run that is to end, and it has ended, or belongs to
+                another attempt.
         """
         held = claim_of(request)
         if getattr(request, unstarted.ENDED, False) and request.id == task_id:
+            return
+        if getattr(request, "is_eager", False) and not self._stores_eager(request):
             return
         if held is not None and held.id == task_id:
             self._store_of_claim(held, result, state, traceback, request)
@@ -184,8 +202,8 @@ class LedgerBackend(Results, Chords, BaseBackend):
                 State.FAILED,
                 result=encoded,
                 traceback=traceback,
-                reason=_reason(result),
-                children=_children(request),
+                reason=columns.reason(result),
+                children=columns.children(request),
             )
             if not ended:
                 raise Refused(held.id)
@@ -196,9 +214,14 @@ class LedgerBackend(Results, Chords, BaseBackend):
         self, task_id: str, result: Any, state: str, traceback: Any, request: Any
     ) -> None:
         row = ENDED_AS[state]
-        values = [row.value, self.encode(result), traceback, _children(request)]
-        values.append("" if row == State.SUCCEEDED else _reason(result))
-        token = _token(request)
+        if request is None and self.app.current_worker_task:
+            # The errbacks of a chord's body were enqueued by the chord's last member.
+            children = columns.children(self.app.current_worker_task.request)
+        else:
+            children = columns.children(request)
+        values = [row.value, self.encode(result), traceback, children]
+        values.append("" if row == State.SUCCEEDED else columns.reason(result))
+        token = columns.token(request)
         own = token is not None and getattr(request, "id", None) == task_id
         if own and self._is_durable(request):
             # The parent of the pool: it may end the attempt that its own message started,
@@ -220,8 +243,9 @@ class LedgerBackend(Results, Chords, BaseBackend):
             changed = sql.execute(
                 f"""
                 INSERT INTO ledger_taskrun
-                    ({enqueue.COLUMNS}, state, result, traceback, children, reason, ended_at)
-                VALUES ({enqueue.VALUES}, %s, %s, %s, %s, %s, {sql.now()})
+                    ({", ".join(enqueue.OWN_COLUMNS)}, state, result, traceback, children, reason, ended_at)
+                VALUES ({sql.placeholders(enqueue.OWN_COLUMNS)}, %s, %s, %s, %s, %s,
+                    {sql.now()})
                 ON CONFLICT (id) DO UPDATE
                 SET state = excluded.state, result = excluded.result,
                     traceback = excluded.traceback, children = excluded.children,
@@ -231,7 +255,7 @@ class LedgerBackend(Results, Chords, BaseBackend):
                 """,
                 [task_id, *enqueue.columns_of(request), *values],
             )
-        if not changed:
+        if not changed and task_id == self._ending:
             raise Refused(task_id)
 
     def _store_progress(
@@ -239,8 +263,8 @@ class LedgerBackend(Results, Chords, BaseBackend):
     ) -> None:
         sql.execute(
             f"""
-            INSERT INTO ledger_taskrun ({enqueue.COLUMNS}, state, custom_state, progress)
-            VALUES ({enqueue.VALUES}, 'running', %s, %s)
+            INSERT INTO ledger_taskrun ({", ".join(enqueue.OWN_COLUMNS)}, state, custom_state, progress)
+            VALUES ({sql.placeholders(enqueue.OWN_COLUMNS)}, 'running', %s, %s)
             ON CONFLICT (id) DO UPDATE
             SET custom_state = excluded.custom_state, progress = excluded.progress
             WHERE ledger_taskrun.{sql.not_final()}
@@ -252,22 +276,6 @@ class LedgerBackend(Results, Chords, BaseBackend):
         task = self.app.tasks.get(getattr(request, "task", None))
         return isinstance(task, DurableTask)
 
-
-def _token(request: Any) -> str | None:
-    token: str | None = (getattr(request, "headers", None) or {}).get(doorbell.TOKEN)
-    return token
-
-
-def _children(request: Any) -> str | None:
-    children = [child.as_tuple() for child in getattr(request, "children", None) or ()]
-    return dumps(children) if children else None
-
-
-def _reason(result: Any) -> str:
-    """Return what a person reads of a stored exception."""
-    if not isinstance(result, dict) or "exc_type" not in result:
-        return str(result)
-    message = result.get("exc_message")
-    if isinstance(message, list | tuple):
-        message = ", ".join(str(part) for part in message)
-    return f"{result['exc_type']}: {message}" if message else str(result["exc_type"])
+    def _stores_eager(self, request: Any) -> bool:
+        task = self.app.tasks.get(getattr(request, "task", None))
+        return bool(getattr(task, "store_eager_result", False))

@@ -146,10 +146,12 @@ def prepare(
         options["expires"] = (_utc_now() + timedelta(seconds=expires_in)).isoformat()
     headers = doorbell.without_ours(options.get("headers") or {})
     before_enqueue.send(sender=task, headers=headers)
-    options["headers"] = headers or None
     delay = options.get("countdown")
     if delay is None:
         delay = seconds_until(app, options.get("eta")) or 0
+    if delay > 0:
+        headers[doorbell.ETA] = (_utc_now() + timedelta(seconds=delay)).isoformat()
+    options["headers"] = headers or None
     queue, priority = _route(app, task, args, kwargs, options)
     limited = getattr(task, "start_interval", None) is not None
     return Call(

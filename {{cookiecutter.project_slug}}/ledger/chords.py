@@ -48,12 +48,15 @@ class Chords(BaseBackend):
         if type(results) is list:  # a generator is wrapped in a subclass
             if any(isinstance(member, GroupResult) for member in results):
                 header = dumps(self.app.GroupResult(*header_result_args).as_tuple())
+        # A chord that is applied once more, with the same ids, has its members already.
         sql.execute(
             """
-            INSERT INTO ledger_chordrun (id, header) VALUES (%s, %s)
+            INSERT INTO ledger_chordrun (id, header)
+            SELECT %s, %s
+            WHERE NOT EXISTS (SELECT 1 FROM ledger_taskrun WHERE group_id = %s)
             ON CONFLICT (id) DO NOTHING
             """,
-            [group_id, header],
+            [group_id, header, group_id],
         )
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
@@ -79,7 +82,8 @@ class Chords(BaseBackend):
         group_id = getattr(request, "group", None)
         if not group_id or not request.chord:
             return
-        with transaction.atomic():
+        # Part of the transaction that ends the member; a savepoint would cost two statements.
+        with transaction.atomic(savepoint=False):
             counted = sql.fetch(
                 """
                 UPDATE ledger_chordrun SET done = done + 1 WHERE id = %s
@@ -121,14 +125,17 @@ class Chords(BaseBackend):
         except ChordError:
             # In an except clause, because Celery takes the traceback from there.
             backend.chord_error_from_stack(body, error)
-        for member in _last_tasks(body):
+        for last in _last_tasks(body):
             sql.execute(
                 """
-                UPDATE ledger_taskrun SET group_id = %s, group_index = %s WHERE id = %s
+                UPDATE ledger_taskrun SET name = %s, group_id = %s, group_index = %s
+                WHERE id = %s
                 """,
-                [member.group, member.group_index, member.id],
+                [last.get("task"), last.group, last.group_index, last.id],
             )
-            self.on_chord_part_return(member, states.FAILURE, error)
+            # Celery fails the body without a word to the chord around it, if there is
+            # one, which would then wait for ever.
+            self.on_chord_part_return(last, states.FAILURE, error)
 
     def _results(self, group_id: str, size: int, header: str | None) -> list[Any]:
         if header is None:
@@ -156,26 +163,23 @@ class Chords(BaseBackend):
 
 
 def _last_tasks(body: Any) -> list[Context]:
-    """Return the tasks by whose end a body ends, where that is part of an outer chord.
-
-    Celery fails the body without a word to the chord around it, which then waits for ever.
-    """
+    """Return the tasks by whose end a body ends, as requests that name their chord."""
     if isinstance(body, group):
-        return [last for task in body.tasks for last in _last_tasks(task)]
+        whole = Context({"id": body.id, "task": body.task})  # Celery fails that, too
+        return [whole, *(last for task in body.tasks for last in _last_tasks(task))]
     if isinstance(body, _chain):
         return _last_tasks(body.tasks[-1]) if body.tasks else []
     if isinstance(body, chord):
         return _last_tasks(body.body)
     options = body["options"]
-    if not options.get("chord"):
-        return []
-    member = {
+    last = {
         "id": options.get("task_id"),
+        "task": body["task"],
         "group": options.get("group_id"),
         "group_index": options.get("group_index"),
-        "chord": options["chord"],
+        "chord": options.get("chord"),
     }
-    return [Context(member)]
+    return [Context(last)]
 
 
 def _ids(result: Any) -> list[str]:

@@ -60,6 +60,7 @@ class LedgerControl(Control):
         )
         return None
 
+
 _celerys_revoke: Any = worker_commands.Panel.data["revoke"]
 
 

@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Two headers of a message: what tells it, and so the worker that it started, from every
-# other message about the same run; and the number of the call that it was published for.
+# Headers of a message: what tells it, and so the worker that it started, from every other
+# message about the same run; the number of the call that it was published for; and the time
+# that the caller asked for, in ISO format, if any. The message itself never has an ETA,
+# which would make it wait in a worker's memory.
 # Celery makes headers attributes of `task.request`: the prefix avoids a clash.
 TOKEN = "ledger_token"
 CALL_NUMBER = "ledger_call_number"
+ETA = "ledger_eta"
 
 # Seconds without another attempt after one that failed, and that many times as long as
 # the failure itself took: a broker that refuses is asked every second, one that swallows
@@ -54,8 +57,8 @@ def is_down() -> bool:
 
 
 def without_ours(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return message headers without those of the ledger, which belong to one message."""
-    ours = (TOKEN, CALL_NUMBER)
+    """Return message headers without those of the ledger, which belong to one call."""
+    ours = (TOKEN, CALL_NUMBER, ETA)
     return {name: value for name, value in headers.items() if name not in ours}
 
 

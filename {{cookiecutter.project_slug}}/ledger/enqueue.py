@@ -12,11 +12,14 @@ from typing import Any
 
 from celery.app.task import Context
 from django.db import transaction
-from kombu.utils.json import dumps
+from kombu.utils.json import dumps, loads
 
-from ledger import doorbell, lanes, sql
+from ledger import doorbell, lanes, sql, unstarted
 from ledger.call import COLUMNS, Call, queue_of
 from ledger.states import ACTIVE, State
+
+# What a row is told that stands for a task without one.
+OWN_COLUMNS = ("id", "group_id", "group_index", "attempts", *COLUMNS)
 
 # Rows of one INSERT: many enough that the round trip no longer counts, and few enough for
 # SQLite's limit of 32,766 parameters: https://www.sqlite.org/limits.html#max_variable_number
@@ -31,6 +34,9 @@ def insert(call: Call) -> str:
     Returns:
         The id of the run that stands for the call: the call's own, or that of the active
         run which already has its unique key.
+
+    Raises:
+        ValueError: if its id is that of another call.
     """
     waiting = _batch.get()
     if call.unique_key is not None:
@@ -73,7 +79,7 @@ def received(
 
 
 def columns_of(request: Any) -> list[Any]:
-    """Return what `COLUMNS` has after the id, for a task that has no row of its own.
+    """Return what `OWN_COLUMNS` has after the id, for a task that has no row of its own.
 
     A task that was not started, because one before it failed, has no queue.
     """
@@ -82,13 +88,10 @@ def columns_of(request: Any) -> list[Any]:
     group = [getattr(request, "group", None), getattr(request, "group_index", None)]
     delivery: Mapping[str, Any] = getattr(request, "delivery_info", None) or {}
     if not delivery or delivery.get("is_eager"):
-        return [*group, 0, name, "", _json(args or []), _json(kwargs or {}), "{}"]
+        unknown = [name, "", 0, "", _json(args or []), _json(kwargs or {}), "{}"]
+        return [*group, 0, *unknown]
     call = received(name, args or (), kwargs or {}, request)
     return [*group, (request.retries or 0) + 1, *call.columns()]
-
-
-COLUMNS = "id, group_id, group_index, attempts, name, queue, args, kwargs, options"
-VALUES = "%s, %s, %s, %s, %s, %s, %s, %s, %s"
 
 
 @contextmanager
@@ -157,9 +160,12 @@ def _insert_rows(calls: list[Call], *, ring: bool = True) -> bool:
     to_ring = [call for call in calls if states.get(call.id) == State.QUEUED]
     taken_over: list[Call] = []
     if len(states) < len(calls):
-        missing = (call for call in calls if call.id not in states)
-        taken_over += [call for call in map(_take_over, missing) if call]
+        known = [call for call in calls if call.id not in states]
+        taken_over = [call for call in map(_take_over, known) if call]
         to_ring += [call for call in taken_over if call.first_state() == State.QUEUED]
+        others = {call.id for call in calls} - {call.id for call in taken_over}
+        if ring and others:
+            _compare([call for call in calls if call.id in others])
     if ring:
         doorbell.ring_on_commit(to_ring)
     return bool(states or taken_over)
@@ -179,6 +185,47 @@ def _state(call: Call, *, alone: bool) -> tuple[str, list[object]]:
         return "%s", [state.value]
     idle = f"CASE WHEN {lanes.is_idle()} THEN 'queued' ELSE 'pending' END"
     return idle, lanes.idle_for(call.lane)
+
+
+# What follows from the end of a run.
+_CONSEQUENCES = ("chain", "chord", "link", "link_error", "group_id", "group_index")
+
+
+def _compare(calls: list[Call]) -> None:
+    """Compare calls with what is stored under their ids.
+
+    An id names one run. The same call made twice, as by a plain task that was delivered
+    twice, is that run. A different one would be dropped without a word, and what is to
+    follow from it would be waited for in vain. A run that was revoked before it was
+    enqueued stays so, and what is to follow ends with it.
+
+    Raises:
+        ValueError: if a call is another one, such as a signature that was frozen and is
+            used twice.
+    """
+    ids = [call.id for call in calls]
+    rows = sql.fetch(
+        f"""
+        SELECT id, name, options FROM ledger_taskrun
+        WHERE call_number = 0 AND id IN ({sql.placeholders(ids)})
+        """,
+        ids,
+    )
+    stored = {id: (name, loads(options)) for id, name, options in rows}
+    for call in calls:
+        name, options = stored.get(call.id, (call.name, {}))
+        if name == "":
+            unstarted.follow(call.id, call.columns())
+        elif options and _meaning(name, options) != _meaning(
+            call.name, loads(str(call.columns()[-1]))
+        ):
+            raise ValueError(
+                f"{call.id} is the id of another call of {call.name}: an id names one run"
+            )
+
+
+def _meaning(name: str, options: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (name, *(options.get(option) for option in _CONSEQUENCES))
 
 
 def _insert_unique(call: Call) -> str:

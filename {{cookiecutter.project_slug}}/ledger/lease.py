@@ -68,11 +68,19 @@ def release_all() -> int:
 
 
 def renew(ids: list[str]) -> int:
-    """Renew the leases of these runs, as far as this worker still holds them."""
+    """Renew the leases of these runs, as far as this worker still holds them.
+
+    A locked row is just being ended by its process, which may take its time, in an errback
+    for example. Waiting for it would let the leases of all others lapse.
+    """
     return sql.execute(
         f"""
         UPDATE ledger_taskrun SET lease_until = {sql.from_now()}
-        WHERE state = 'running' AND worker = %s AND id IN ({sql.placeholders(ids)})
+        WHERE id IN (
+            SELECT id FROM ledger_taskrun
+            WHERE state = 'running' AND worker = %s AND id IN ({sql.placeholders(ids)})
+            {sql.for_update(skip_locked=True)}
+        )
         """,
         [env.LEDGER_LEASE_SECONDS, Worker.name, *ids],
     )

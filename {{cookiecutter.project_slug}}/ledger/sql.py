@@ -55,9 +55,9 @@ def plus(time: str, seconds: str) -> str:
 
 
 def seconds_since(time: str) -> str:
-    """Return the SQL for the number of seconds from a time until now."""
+    """Return the SQL for how many seconds ago a time was; NULL gives NULL."""
     if connection.vendor == "postgresql":
-        return f"extract(epoch FROM {now()} - {time})"
+        return f"extract(epoch FROM {now()} - {time})::float"
     return f"((julianday('now') - julianday({time})) * 86400)"
 
 
@@ -71,13 +71,6 @@ def earliest(*times: str) -> str:
     """Return the SQL for the first of some times."""
     function = "least" if connection.vendor == "postgresql" else "min"
     return f"{function}({', '.join(times)})"
-
-
-def seconds_since(column: str) -> str:
-    """Return the SQL for how many seconds ago a time was; NULL gives NULL."""
-    if connection.vendor == "postgresql":
-        return f"EXTRACT(EPOCH FROM clock_timestamp() - {column})::float"
-    return f"(julianday('now') - julianday({column})) * 86400"
 
 
 def for_update(*, skip_locked: bool) -> str:

@@ -13,7 +13,8 @@ from celery import Task, states
 from celery.app.task import Context
 from celery.canvas import Signature
 from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError
-from celery.result import AsyncResult
+from celery.result import AsyncResult, allow_join_result
+from django.db import transaction
 from kombu.utils.json import dumps
 
 from ledger import call, doorbell, enqueue, limits
@@ -135,10 +136,13 @@ class DurableTask(Task[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Execute the body: once per run in a worker, as a function anywhere else."""
         request = self.request
-        if request.called_directly or request.is_eager or claim_of(request):
+        if request.called_directly or hasattr(request, CLAIM):
             return super().__call__(*args, **kwargs)
+        if request.is_eager:
+            return self._eagerly(request, args, kwargs)
         held = self._take(request, args, kwargs)
-        request.update({CLAIM: held})
+        eta = (request.headers or {}).get(doorbell.ETA, request.eta)
+        request.update({CLAIM: held, "eta": eta})
         try:
             if self.atomic:
                 held.open_transaction()
@@ -169,7 +173,25 @@ class DurableTask(Task[P, R]):
         if held:
             held.open_transaction()
             held.replacing = True
+        elif self.request.is_eager:
+            # Celery gets the result of what it has just executed, and forbids that.
+            with allow_join_result():
+                return super().on_replace(sig)
         return super().on_replace(sig)
+
+    def _eagerly(self, request: Context, args: Any, kwargs: Any) -> R:
+        """Execute the body without the ledger: nothing is stored but what it does itself."""
+        request.update({CLAIM: None})
+        if not self.atomic:
+            return self.run(*args, **kwargs)
+        with transaction.atomic():
+            try:
+                return self.run(*args, **kwargs)
+            except Ignore as error:
+                ignored = (
+                    error  # no failure: what it did so far is kept, as in a worker
+                )
+        raise ignored
 
     def _take(self, request: Context, args: Any, kwargs: Any) -> Claim:
         headers = request.headers or {}
@@ -254,8 +276,12 @@ class DurableTask(Task[P, R]):
             traceback=traceback_text,
             reason=str(ignored),
         )
-        if accepted and request.chord:
-            self.backend.on_chord_part_return(request, state, ignored)
+        if not accepted:
+            return
+        backend: Any = self.backend  # the types of Celery leave some of it out
+        if request.chord:
+            backend.on_chord_part_return(request, state, ignored)
+        backend._fail_chain(request.chain, ignored, state=states.REVOKED)
 
     def _encoded(self, error: Any) -> str | None:
         if error is None:

@@ -14,6 +14,7 @@ from django.db import transaction
 from kombu.utils.json import loads
 
 from ledger import sql
+from ledger.call import COLUMNS
 from ledger.models import TaskRun
 from ledger.states import State
 
@@ -57,6 +58,25 @@ def end(
             return False
         _follow(app, id, error, state)
     return True
+
+
+def follow(id: str, call: tuple[object, ...]) -> None:
+    """End what hangs on a run that was revoked before its call was known.
+
+    Args:
+        id: of the run.
+        call: what the columns of `ledger.call.COLUMNS` hold.
+    """
+    changed = sql.execute(
+        f"""
+        UPDATE ledger_taskrun
+        SET {sql.assign(COLUMNS)}
+        WHERE id = %s AND name = '' AND state = 'cancelled'
+        """,
+        [*call, id],
+    )
+    if changed:
+        _follow(current_app, id, TaskRevokedError("revoked"), State.CANCELLED)
 
 
 def request_of(run: TaskRun) -> Context:

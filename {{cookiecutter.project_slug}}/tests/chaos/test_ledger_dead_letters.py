@@ -14,7 +14,7 @@ from ledger.models import TaskRun
 from ledger.states import State
 from tests.harness import processes
 from tests.harness.effects.models import Effect
-from tests.harness.effects.tasks import add, effect, fails_until, plain_effect
+from tests.harness.effects.tasks import add, effect, fails_until, plain_unnoticed
 from tests.harness.fixtures import StartWorker, WaitUntil
 from tools.dev.broker import Broker
 from tools.dev.process import Process
@@ -36,7 +36,7 @@ def test_tasks_that_old_workers_do_not_know_are_executed_by_new_ones(
     keys = [f"durable {number}" for number in range(20)]
     for key in keys:
         effect.delay(key)
-    plain_effect.delay("plain")
+    plain_unnoticed.delay("plain")
     refused_runs = TaskRun.objects.filter(refused_since__isnull=False)
     wait_until(lambda: refused_runs.count() == 21)
     assert not Effect.objects.exists()

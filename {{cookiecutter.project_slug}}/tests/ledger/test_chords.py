@@ -8,12 +8,14 @@ from celery import chain, chord, group
 from celery.exceptions import ChordError
 from django.db import connection
 
+from config.celery import app
 from ledger.models import TaskRun
 from tests.harness.effects.tasks import (
     add,
     adds_to_chord,
     breaking_errback,
     echo,
+    ends_itself,
     errback,
     fail,
     ignored,
@@ -359,3 +361,69 @@ def test_body_that_the_database_refuses_fails_the_chord_only(
     with pytest.raises(ChordError, match="Callback error"):
         result.get(timeout=1)
     assert TaskRun.objects.get(name=add.name).state == "succeeded"
+
+
+def test_revoked_head_of_a_chain_in_a_header_fails_the_chord(
+    worker: InlineWorker,
+) -> None:
+    head = add.s(1, 1).set(countdown=60, task_id="head")
+    result = chord([chain(head, add.s(1)), add.s(2, 2)], total.s())()
+    worker.drain(now=False)
+
+    app.control.revoke("head")
+
+    worker.drain()
+    assert (result.state, error_of(result)) == ("FAILURE", "ChordError")
+
+
+def test_step_that_was_revoked_before_its_turn_fails_the_chord(
+    worker: InlineWorker,
+) -> None:
+    step = add.s(1).set(task_id="step")
+    app.backend.mark_as_revoked("step")
+
+    result = chord([chain(add.s(1, 1), step, add.s(1)), add.s(2, 2)], total.s())()
+
+    worker.drain()
+    assert (result.state, error_of(result)) == ("FAILURE", "ChordError")
+
+
+def test_chain_in_a_header_that_ends_itself_fails_the_chord(
+    worker: InlineWorker,
+) -> None:
+    result = chord([chain(ends_itself.si(), add.si(1, 1)), add.s(2, 2)], total.s())()
+
+    worker.drain()
+
+    assert (result.state, error_of(result)) == ("FAILURE", "ChordError")
+
+
+def test_chord_that_is_applied_once_more_is_the_same_chord(
+    worker: InlineWorker,
+) -> None:
+    canvas = chord([add.s(1, 1), add.s(2, 2)], total_effect.s("body"))
+    canvas.freeze()
+    first = canvas.apply_async()
+    worker.drain()
+
+    second = canvas.apply_async()
+
+    worker.drain()
+    assert (first.id, second.get(timeout=1)) == (second.id, 6)
+    assert effects("body") == ["body"]
+
+
+def test_rows_of_a_body_that_never_started_have_its_name(worker: InlineWorker) -> None:
+    chord([fail.s()], total.s())()
+    chord([fail.s()], group(total.s(), echo.s()))()
+    chord([fail.s()], echo.s() | total.s())()
+
+    worker.drain()
+
+    failed = TaskRun.objects.filter(state="failed").exclude(name=fail.name)
+    names = sorted(failed.values_list("name", flat=True))
+    assert names == ["celery.group", echo.name, total.name, total.name, total.name]
+
+
+def error_of(result: Any) -> str:
+    return type(result.get(timeout=1, propagate=False)).__name__

@@ -1,6 +1,7 @@
 """Who may start a run, and who may end it."""
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from config.celery import app
@@ -118,6 +119,29 @@ def test_only_the_worker_that_holds_a_run_can_release_it(
     assert not lease.release(run.id, "other token")
     assert lease.renew([run.id]) == 1
     assert lease.release(run.id, "token")
+
+
+@pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="SQLite locks the database, not rows"
+)
+def test_heartbeat_does_not_wait_for_a_run_that_is_just_being_ended() -> None:
+    runs = [run_of(add.delay(number, 1)) for number in range(2)]
+    for run in runs:
+        assert Claim.take(run.id, "token")
+    ending = connection.copy()
+    ending.set_autocommit(False)
+    try:
+        with ending.cursor() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM ledger_taskrun WHERE id = %s FOR UPDATE", [runs[0].id]
+            )
+
+        sql.execute("SET lock_timeout = '2s'")
+        assert lease.renew([run.id for run in runs]) == 1
+    finally:
+        sql.execute("SET lock_timeout = 0")
+        ending.rollback()
+        ending.close()
 
 
 def test_attempt_that_gave_its_run_back_cannot_end_it() -> None:

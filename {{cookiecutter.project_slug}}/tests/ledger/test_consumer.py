@@ -20,7 +20,7 @@ from ledger.claim import Claim
 from ledger.consumer import LedgerConsumer
 from ledger.models import TaskRun
 from ledger.states import State
-from tests.harness.effects.tasks import add, plain_echo, plain_effect
+from tests.harness.effects.tasks import add, plain_echo, plain_unnoticed
 from tests.harness.inline import InlineWorker, effects, run_of, waiting
 
 
@@ -193,7 +193,7 @@ def test_plain_task_unknown_to_one_worker_is_executed_by_another(
 def test_plain_task_without_a_result_leaves_no_row_that_is_rung_for_ever(
     old_worker: OldWorker, worker: InlineWorker
 ) -> None:
-    plain_effect.delay("once")
+    plain_unnoticed.delay("once")
 
     old_worker.drain()
     worker.drain()

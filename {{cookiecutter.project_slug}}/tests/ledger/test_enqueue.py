@@ -17,7 +17,7 @@ from ledger import relay, sql
 from ledger.claim import Claim
 from ledger.models import TaskRun
 from ledger.states import State
-from tests.harness.effects.tasks import add, ignored, once_per_key
+from tests.harness.effects.tasks import add, echo, ignored, once_per_key, request_eta
 from tests.harness.inline import InlineWorker, effects, run_of, waiting
 
 
@@ -51,8 +51,6 @@ def test_rollback_leaves_neither_row_nor_message() -> None:
 
 
 def test_group_is_one_insert() -> None:
-    from celery import group
-
     with CaptureQueriesContext(connection) as queries:
         group(add.s(number, 1) for number in range(100))()
 
@@ -61,13 +59,20 @@ def test_group_is_one_insert() -> None:
 
 
 def test_group_with_a_member_that_cannot_be_stored_leaves_none() -> None:
-    from celery import group
-
     with pytest.raises(EncodeError):
         group(add.s(1, 1), add.s(object(), 1), add.s(2, 2))()
 
     assert not TaskRun.objects.exists()
     assert not waiting()
+
+
+def test_enqueueing_costs_one_statement() -> None:
+    add.delay(1, 2)  # the first call connects
+
+    with CaptureQueriesContext(connection) as queries:
+        add.delay(3, 4)
+
+    assert [q["sql"].split()[0] for q in queries.captured_queries] == ["INSERT"]
 
 
 def test_simple_task_costs_two_statements(worker: InlineWorker) -> None:
@@ -79,6 +84,21 @@ def test_simple_task_costs_two_statements(worker: InlineWorker) -> None:
         worker.execute(message)
 
     assert [q["sql"].split()[0] for q in queries.captured_queries] == ["UPDATE"] * 2
+
+
+def test_member_of_a_chord_costs_three_statements_in_one_transaction(
+    worker: InlineWorker,
+) -> None:
+    chord([add.s(1, 1), add.s(2, 2)], echo.s())()
+    with app.connection_for_write() as broker:
+        [message, _] = worker.messages(broker)
+
+    with CaptureQueriesContext(connection) as queries:
+        worker.execute(message)
+
+    words = [query["sql"].split()[0] for query in queries.captured_queries]
+    assert words == ["UPDATE", "BEGIN", "UPDATE", "UPDATE", "COMMIT"]
+    worker.drain()
 
 
 def test_wrong_arguments_are_the_callers_error() -> None:
@@ -107,6 +127,52 @@ def test_ignored_result_is_known_to_the_caller(worker: InlineWorker) -> None:
     assert result.get() is None
     assert run_of(result).result is None
     assert run_of(result).state == State.SUCCEEDED
+
+
+def test_same_call_with_the_same_id_is_the_same_run(worker: InlineWorker) -> None:
+    first = add.apply_async((1, 2), task_id="sum", link=echo.s())
+    worker.drain()
+
+    second = add.apply_async((1, 2), task_id="sum", link=echo.s())
+
+    assert first.id == second.id
+    assert TaskRun.objects.count() == 2
+
+
+def test_other_call_with_the_same_id_is_refused(worker: InlineWorker) -> None:
+    add.apply_async((1, 2), task_id="sum")
+    worker.drain()
+
+    with pytest.raises(ValueError, match="an id names one run"):
+        add.apply_async((1, 2), task_id="sum", link=echo.s())
+    with pytest.raises(ValueError, match="an id names one run"):
+        echo.apply_async((1,), task_id="sum")
+
+
+@pytest.mark.filterwarnings("ignore:Exception raised outside body")
+def test_chain_with_a_step_that_ran_before_fails_instead_of_waiting_for_ever(
+    worker: InlineWorker,
+) -> None:
+    used = add.s(1)
+    used.freeze()
+    chain(add.s(1, 1), used, add.s(1))()
+    worker.drain()
+
+    result = chain(add.s(2, 2), used, echo.s())()
+
+    worker.drain()
+    with pytest.raises(ValueError, match="an id names one run"):
+        result.get(timeout=1)
+
+
+def test_group_with_the_same_frozen_task_twice_is_refused() -> None:
+    used = add.s(1, 1)
+    used.freeze()
+
+    with pytest.raises(ValueError, match="an id names one run"):
+        group(used, used).apply_async()
+
+    assert not TaskRun.objects.exists()
 
 
 def test_second_call_with_a_unique_key_gets_the_first_ones_result(
@@ -177,6 +243,20 @@ def test_eta_waits_in_the_row() -> None:
     run = run_of(add.apply_async((1, 2), eta=eta))
 
     assert abs((run.run_at - eta).total_seconds()) < 1
+
+
+@pytest.mark.parametrize("moment", ["countdown", "eta"])
+def test_body_is_told_when_it_was_to_start(worker: InlineWorker, moment: str) -> None:
+    due = datetime.now(UTC) + timedelta(hours=1)
+    options: dict[str, Any] = {"countdown": 3600, "eta": due}
+
+    result = request_eta.apply_async(**{moment: options[moment]})
+    at_once = request_eta.delay()
+
+    worker.drain()
+    told = datetime.fromisoformat(str(result.get(timeout=1)))
+    assert abs((told - due).total_seconds()) < 5
+    assert at_once.get(timeout=1) is None
 
 
 def test_run_that_expired_is_cancelled_by_the_relay(worker: InlineWorker) -> None:

@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 import pytest
+from celery import chain
 from celery.exceptions import TaskRevokedError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
+from django.db import connection
 
 from config.celery import app
 from ledger.claim import Claim
@@ -14,7 +16,9 @@ from ledger.states import State
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import (
     add,
+    atomic_add,
     atomic_effect,
+    atomic_progress_seen_elsewhere,
     atomic_progressing,
     atomic_retried,
     atomic_then_enqueue,
@@ -23,6 +27,7 @@ from tests.harness.effects.tasks import (
     effect,
     ends_itself,
     fail,
+    ignored_failure,
     not_json,
     plain_add,
     progressing,
@@ -31,8 +36,9 @@ from tests.harness.effects.tasks import (
     retried,
     retried_quietly,
     retried_unpicklable,
+    retried_unseen,
 )
-from tests.harness.inline import InlineWorker, run_of
+from tests.harness.inline import InlineWorker, effects, run_of, waiting
 
 
 def test_retry_is_the_same_run(worker: InlineWorker) -> None:
@@ -167,6 +173,58 @@ def test_progress_in_a_transaction(worker: InlineWorker) -> None:
     assert result.get(timeout=1) == "done"
 
 
+def test_progress_in_a_transaction_is_seen_before_the_commit_on_postgresql(
+    worker: InlineWorker,
+) -> None:
+    result = atomic_progress_seen_elsewhere.delay()
+
+    worker.drain()
+
+    seen = ["PROGRESS", '{"done": 3}']
+    hidden = ["", None]  # SQLite has one writer, which is the transaction itself
+    expected = seen if connection.vendor == "postgresql" else hidden
+    assert result.get(timeout=1) == expected
+
+
+def test_retry_of_a_task_whose_result_is_ignored(worker: InlineWorker) -> None:
+    result = retried_unseen.delay("tried")
+
+    worker.drain(now=False)
+    assert (run_of(result).custom_state, run_of(result).state) == (
+        "RETRY",
+        State.PENDING,
+    )
+
+    worker.drain()
+    assert effects() == ["tried 0", "tried 1"]
+
+
+def test_failure_of_a_task_whose_result_is_ignored(worker: InlineWorker) -> None:
+    result = ignored_failure.delay()
+
+    worker.drain()
+
+    run = run_of(result)
+    assert (run.state, run.reason) == (State.FAILED, "ValueError: unwanted")
+    assert "raise ValueError" in (run.traceback or "")
+
+
+@pytest.mark.parametrize("task", [add, atomic_add], ids=["plain body", "atomic body"])
+def test_late_result_starts_neither_callbacks_nor_the_rest_of_the_chain(
+    worker: InlineWorker, monkeypatch: pytest.MonkeyPatch, task: Any
+) -> None:
+    chain(task.s(1, 1).set(link=effect.si("linked")), effect.si("next"))()
+    with app.connection_for_write() as broker:
+        [message] = worker.messages(broker)
+
+    with monkeypatch.context() as refused:
+        refused.setattr(Claim, "finish", lambda self, state, **kwargs: False)
+        worker.execute(message)
+
+    assert TaskRun.objects.count() == 1
+    assert not waiting()
+
+
 def test_failure_has_reason_traceback_and_arguments(worker: InlineWorker) -> None:
     result = fail.delay("broken")
 
@@ -245,6 +303,35 @@ def test_revoked_member_fails_its_chord(worker: InlineWorker) -> None:
 
     worker.drain()
     assert result.state == "FAILURE"
+
+
+def test_chain_whose_last_step_was_revoked_before_its_turn_stops_there(
+    worker: InlineWorker,
+) -> None:
+    canvas = chain(effect.s("first"), effect.si("never"))
+    result = canvas.freeze()
+    app.backend.mark_as_revoked(result.id)
+
+    canvas.apply_async()
+
+    worker.drain()
+    assert [key for key in Effect.objects.values_list("key", flat=True)] == ["first"]
+    assert run_of(result.parent).state == State.SUCCEEDED
+    assert (run_of(result).state, run_of(result).name) == (State.CANCELLED, effect.name)
+
+
+def test_failure_in_a_chain_is_stored_though_a_later_step_was_revoked(
+    worker: InlineWorker,
+) -> None:
+    canvas = chain(fail.s(), add.s(1), add.s(2))
+    result = canvas.freeze()
+    app.backend.mark_as_revoked(result.id)
+
+    canvas.apply_async()
+
+    worker.drain()
+    assert TaskRun.objects.get(name=fail.name).state == State.FAILED
+    assert run_of(result).state == State.CANCELLED
 
 
 def test_run_that_is_forgotten_is_gone(worker: InlineWorker) -> None:

@@ -3,11 +3,14 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from signal import SIGKILL
 from typing import Any
 
 import celery
 from celery.exceptions import Ignore, Reject
+from celery.result import AsyncResult
+from django.db import connection
 
 from ledger.decorator import shared_task
 from ledger.models import TaskRun
@@ -98,6 +101,13 @@ def atomic_then_fail(self: DurableTask[..., None], key: str) -> None:
 
 
 @shared_task(bind=True, atomic=True)
+def atomic_then_ignore(self: DurableTask[..., None], key: str) -> None:
+    """Leave an effect, and end without a result."""
+    leave(self, key)
+    raise Ignore()
+
+
+@shared_task(bind=True, atomic=True)
 def atomic_then_enqueue(self: DurableTask[..., None], key: str, fail: bool) -> None:
     """Enqueue another task, and perhaps fail."""
     effect.delay(key)
@@ -108,6 +118,12 @@ def atomic_then_enqueue(self: DurableTask[..., None], key: str, fail: bool) -> N
 @shared_task()
 def add(x: int, y: int) -> int:
     """Add two numbers."""
+    return x + y
+
+
+@shared_task(atomic=True)
+def atomic_add(x: int, y: int) -> int:
+    """Add two numbers in a transaction."""
     return x + y
 
 
@@ -164,7 +180,7 @@ def fail(message: str = "bad") -> None:
 
 
 @shared_task(base=celery.Task, bind=True, ignore_result=True)
-def plain_effect(self: celery.Task[..., None], key: str) -> None:
+def plain_unnoticed(self: celery.Task[..., None], key: str) -> None:
     """Leave an effect, without the ledger and without a result."""
     leave(self, key)
 
@@ -199,6 +215,22 @@ def plain_fails_until(cure: str, value: int) -> int:
 def ignored(value: Any) -> Any:
     """Return a value that nobody wants."""
     return value
+
+
+@shared_task(ignore_result=True)
+def ignored_failure() -> None:
+    """Fail, though nobody wants to know."""
+    raise ValueError("unwanted")
+
+
+@shared_task(bind=True, atomic=True)
+def calls_itself(self: DurableTask[..., None], depth: int = 1) -> None:
+    """Leave an effect, and call this task as a function, which leaves one and fails."""
+    leave(self, f"depth {depth}")
+    if depth == 0:
+        raise ValueError("bottom")
+    with suppress(ValueError):
+        self(depth - 1)
 
 
 @shared_task(bind=True)
@@ -274,6 +306,20 @@ def retried_quietly(self: DurableTask[..., str]) -> str:
     return f"after {self.request.retries}"
 
 
+@shared_task(bind=True, ignore_result=True)
+def retried_unseen(self: DurableTask[..., None], key: str) -> None:
+    """Ask for a retry, though nobody wants the result."""
+    leave(self, f"{key} {self.request.retries}")
+    if self.request.retries == 0:
+        raise self.retry(exc=ValueError("not yet"), countdown=60)
+
+
+@shared_task(bind=True)
+def request_eta(self: DurableTask[..., Any]) -> Any:
+    """Return the time that the caller asked for."""
+    return self.request.eta
+
+
 @shared_task(bind=True)
 def replaced_by(self: DurableTask[..., Any], signature: Any) -> Any:
     """Replace this task by a signature."""
@@ -294,6 +340,22 @@ def progressing(self: DurableTask[..., str], seconds: float = 0) -> str:
     Effect.objects.create(key=str(self.AsyncResult(str(self.request.id)).info))
     time.sleep(seconds)
     return "done"
+
+
+@shared_task(bind=True, atomic=True)
+def atomic_progress_seen_elsewhere(self: DurableTask[..., Any]) -> Any:
+    """Report progress from inside a transaction; return what others see of it."""
+    self.update_state(state="PROGRESS", meta={"done": 3})
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute(
+                "SELECT custom_state, progress FROM ledger_taskrun WHERE id = %s",
+                [self.request.id],
+            )
+            return cursor.fetchone()
+    finally:
+        other.close()
 
 
 @shared_task(bind=True, atomic=True)
@@ -336,6 +398,13 @@ def spawn(count: int) -> None:
     """Enqueue some children."""
     for number in range(count):
         add.delay(number, 1)
+
+
+@shared_task()
+def waits_for(id: str, disable_sync_subtasks: bool) -> Any:
+    """Return the result of another run."""
+    result: Any = AsyncResult(id)
+    return result.get(timeout=1, disable_sync_subtasks=disable_sync_subtasks)
 
 
 @shared_task()
