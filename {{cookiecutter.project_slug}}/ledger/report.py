@@ -26,6 +26,7 @@ def summary(run: TaskRun) -> dict[str, Any]:
         "state": run.state,
         "task": run.name,
         "queue": run.queue,
+        "priority": run.priority,
         "attempts": run.attempts,
         "created_at": _iso(run.created_at),
         "ended_at": _iso(run.ended_at),

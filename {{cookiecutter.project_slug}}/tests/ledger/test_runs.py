@@ -105,7 +105,7 @@ def test_show_has_everything(worker: InlineWorker) -> None:
     for part in ("failed", fail.name, '"odd"', "priority", "started_at", "Traceback"):
         assert part in page, part
     assert said["arguments"] == ["odd"]
-    assert said["options"]["priority"] == 3
+    assert said["priority"] == 3
     assert said["timeline"].keys() >= {"created_at", "started_at", "ended_at"}
     assert said["reason"] == "ValueError: odd"
     children = as_json("show", parent.id)["children"]
