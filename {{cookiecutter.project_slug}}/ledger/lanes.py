@@ -23,8 +23,10 @@ from ledger.call import LEAST_URGENT
 SMALLEST_WINDOW = 4
 LARGEST_WINDOW = 100
 
-# A relay that has let a limited run go looks again when the next may go, but not sooner.
+# A relay that has let a limited run go looks again when the next may go, but not sooner;
+# one that has filled a window which was half empty, after so many seconds.
 SHORTEST_PAUSE_SECONDS = 0.02
+REFILL_SECONDS = 0.05
 
 
 def is_idle() -> str:
@@ -86,19 +88,21 @@ def next_of(lane: str) -> list[str]:
     if interval:
         return _limited(limited_task, interval, chosen)
     window.was_full = len(best) > len(chosen)
+    if window.was_full and rung <= window.size // 2:
+        _look_again_in(REFILL_SECONDS)
     return chosen
 
 
 def pause(longest: float) -> float:
     """Return for how many seconds the relay may sleep before it looks again.
 
-    Only who has just let a limited run go hurries: of many relays, about one does.
+    Only who has just let runs go hurries: of many relays, about one does.
 
     Args:
         longest: how many it likes to.
     """
-    global _next_slot
-    until, _next_slot = _next_slot - time.monotonic(), _NEVER
+    global _next_look
+    until, _next_look = _next_look - time.monotonic(), _NEVER
     return min(longest, max(until, SHORTEST_PAUSE_SECONDS))
 
 
@@ -129,18 +133,22 @@ _windows: dict[str, Window] = {}
 
 _NEVER = float("inf")
 
-# By this process' own clock: when a limited run may go after one that has just gone.
-_next_slot = _NEVER
+# By this process' own clock: when there may be something to let go again.
+_next_look = _NEVER
+
+
+def _look_again_in(seconds: float) -> None:
+    global _next_look
+    _next_look = min(_next_look, time.monotonic() + seconds)
 
 
 def _limited(task: str, interval: float, ids: list[str]) -> list[str]:
-    global _next_slot
     chosen = []
     for id in ids:
         if not limits.take_slot(task, interval, "next_ring"):
             break
         chosen.append(id)
-        _next_slot = min(_next_slot, time.monotonic() + interval)
+        _look_again_in(interval)
     return chosen
 
 

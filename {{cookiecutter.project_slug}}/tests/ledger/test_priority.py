@@ -202,6 +202,16 @@ def test_window_grows_while_workers_empty_it_and_others_wait() -> None:
     assert window.size == LARGEST_WINDOW
 
 
+def test_relay_that_filled_an_empty_window_looks_again_soon() -> None:
+    group(add.s(n, 0).set(priority=5) for n in range(50))()
+    relay.step()
+    assert lanes.pause(5) < relay.POLL_SECONDS
+
+    relay.step()  # nothing was started since
+
+    assert lanes.pause(5) == 5
+
+
 def test_window_shrinks_when_workers_are_slow_or_nobody_waits() -> None:
     slow, idle = Window(), Window()
     slow.size = idle.size = LARGEST_WINDOW
