@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from billiard import Process as Fork
+from django.test import Client
 
 from ledger import relay, sql
 from ledger.models import TaskRun
@@ -49,14 +50,18 @@ def test_full_broker_leaves_runs_pending_until_it_takes_messages_again(
     assert waiting(own.url, "fast") >= 2
 
 
-def test_broker_that_refuses_the_password_leaves_runs_pending(broker: Broker) -> None:
+def test_broker_that_refuses_the_password_is_down_and_leaves_runs_pending(
+    broker: Broker, client: Client
+) -> None:
     scheme, _, address = broker.url.partition("://")
     host = address.rpartition("@")[2]
 
     with publishing_to(f"{scheme}://tests:wrong@{host}"):
         result = add.delay(1, 2)
+        ready = client.get("/readyz")
 
     assert run_of(result).state == State.PENDING
+    assert (ready.status_code, ready.json()["broker"]) == (200, "down")
 
 
 def test_broker_that_was_restarted_meanwhile_takes_the_next_message(
