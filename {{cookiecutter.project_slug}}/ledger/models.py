@@ -132,9 +132,9 @@ class TaskRun(models.Model):
                 name="run_lane",
                 condition=Q(state=State.PENDING, lane__gt=""),
             ),
-            # relay.lost: per queue, what was rung and not claimed
+            # relay.lost: what was rung and not claimed, the oldest first
             models.Index(
-                fields=["queue", "rung_at"],
+                fields=["rung_at", "queue"],
                 name="run_rung",
                 condition=Q(state=State.QUEUED),
             ),

@@ -109,8 +109,8 @@ def _look() -> _Todo:
             (SELECT min(expires_at) FROM ledger_taskrun
                 WHERE state IN ('pending', 'queued') AND expires_at IS NOT NULL)
                 < {sql.now()},
-            EXISTS (SELECT 1 FROM ledger_taskrun
-                    WHERE state = 'queued' AND rung_at < {sql.from_now()})
+            (SELECT min(rung_at) FROM ledger_taskrun
+                WHERE state = 'queued') < {sql.from_now()}
         """,
         [-env.LEDGER_LOST_SECONDS],
     )

@@ -220,7 +220,7 @@ class Migration(migrations.Migration):
                     ),
                     models.Index(
                         condition=models.Q(("state", "queued")),
-                        fields=["queue", "rung_at"],
+                        fields=["rung_at", "queue"],
                         name="run_rung",
                     ),
                     models.Index(
