@@ -55,6 +55,8 @@ def replay(run: TaskRun) -> bool:
         kwargs=loads(run.kwargs),
         options={key: options[key] for key in options if key not in _NOT_REPLAYED},
         number=run.call_number + 1,
+        priority=run.priority,
+        lane=run.lane,
     )
     state = call.first_state()
     with transaction.atomic():

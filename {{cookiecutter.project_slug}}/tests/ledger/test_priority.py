@@ -14,8 +14,9 @@ from config.env import env
 from ledger import lanes, relay, sql
 from ledger.lanes import LARGEST_WINDOW, SMALLEST_WINDOW, Window
 from ledger.models import TaskRun
+from ledger.replay import replay
 from ledger.states import State
-from tests.harness.effects.tasks import add, limited, retried, spawn, unhurried
+from tests.harness.effects.tasks import add, fail, limited, retried, spawn, unhurried
 from tests.harness.inline import InlineWorker, run_of
 
 
@@ -163,6 +164,17 @@ def test_retry_keeps_the_priority(worker: InlineWorker) -> None:
 
     assert result.get(timeout=1) == 2
     assert run_of(result).priority == 5
+
+
+def test_replay_waits_for_its_turn_again(worker: InlineWorker) -> None:
+    result = fail.apply_async(priority=5)
+    worker.drain()
+
+    replay(run_of(result))
+
+    assert run_of(result).state == State.PENDING
+    relay.step()
+    assert run_of(result).state == State.QUEUED
 
 
 def test_children_inherit_the_priority_if_so_configured(
