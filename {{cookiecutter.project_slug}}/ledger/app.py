@@ -34,20 +34,23 @@ class LedgerCelery(Celery[Any]):
             yield acquired
 
     def send_task(self, name: str, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
-        """Send a message; what follows from a durable run, after that run's commit.
+        """Send a message; what depends on rows of the ledger, after these are committed.
 
         A plain task in a chain, link or chord after a durable one must not start before
-        its predecessor has ended.
+        its predecessor has ended, and a plain member of a chord must not end before there
+        is the row that counts it.
         """
-        from django.db import transaction
-
+        from ledger import doorbell, enqueue
         from ledger.task import claim_of
 
+        if doorbell.TOKEN in (kwargs.get("headers") or ()):
+            return super().send_task(name, *args, **kwargs)
         parent = self.current_worker_task
         held = claim_of(parent.request) if parent else None
-        if held is None or held.transaction is None or not held.ended:
+        follows = held is not None and held.transaction is not None and held.ended
+        if not follows and kwargs.get("chord") is None:
             return super().send_task(name, *args, **kwargs)
         kwargs.pop("producer", None)  # belongs to a block that has ended by then
         kwargs["task_id"] = kwargs.get("task_id") or uuid()
-        transaction.on_commit(partial(super().send_task, name, *args, **kwargs))
+        enqueue.after_commit(partial(super().send_task, name, *args, **kwargs))
         return self.AsyncResult(kwargs["task_id"])

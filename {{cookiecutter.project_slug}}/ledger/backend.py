@@ -14,7 +14,7 @@ from celery.backends.base import BaseBackend
 from celery.exceptions import TaskRevokedError
 from django.db import DatabaseError, transaction
 
-from ledger import columns, doorbell, enqueue, prune, sql, unstarted
+from ledger import columns, doorbell, prune, sql, unstarted
 from ledger.chords import Chords
 from ledger.claim import UNREACHABLE
 from ledger.lease import Worker, release
@@ -243,8 +243,8 @@ class LedgerBackend(Results, Chords, BaseBackend):
             changed = sql.execute(
                 f"""
                 INSERT INTO ledger_taskrun
-                    ({", ".join(enqueue.OWN_COLUMNS)}, state, result, traceback, children, reason, ended_at)
-                VALUES ({sql.placeholders(enqueue.OWN_COLUMNS)}, %s, %s, %s, %s, %s,
+                    ({", ".join(columns.OWN_COLUMNS)}, state, result, traceback, children, reason, ended_at)
+                VALUES ({sql.placeholders(columns.OWN_COLUMNS)}, %s, %s, %s, %s, %s,
                     {sql.now()})
                 ON CONFLICT (id) DO UPDATE
                 SET state = excluded.state, result = excluded.result,
@@ -253,7 +253,7 @@ class LedgerBackend(Results, Chords, BaseBackend):
                     custom_state = '', lease_until = NULL
                 WHERE ledger_taskrun.{sql.not_final()}
                 """,
-                [task_id, *enqueue.columns_of(request), *values],
+                [task_id, *columns.own(request), *values],
             )
         if not changed and task_id == self._ending:
             raise Refused(task_id)
@@ -263,13 +263,13 @@ class LedgerBackend(Results, Chords, BaseBackend):
     ) -> None:
         sql.execute(
             f"""
-            INSERT INTO ledger_taskrun ({", ".join(enqueue.OWN_COLUMNS)}, state, custom_state, progress)
-            VALUES ({sql.placeholders(enqueue.OWN_COLUMNS)}, 'running', %s, %s)
+            INSERT INTO ledger_taskrun ({", ".join(columns.OWN_COLUMNS)}, state, custom_state, progress)
+            VALUES ({sql.placeholders(columns.OWN_COLUMNS)}, 'running', %s, %s)
             ON CONFLICT (id) DO UPDATE
             SET custom_state = excluded.custom_state, progress = excluded.progress
             WHERE ledger_taskrun.{sql.not_final()}
             """,
-            [task_id, *enqueue.columns_of(request), state, self.encode(result)],
+            [task_id, *columns.own(request), state, self.encode(result)],
         )
 
     def _is_durable(self, request: Any) -> bool:

@@ -5,6 +5,7 @@ is no moment at which the count is right and the body missing, or the other way 
 """
 
 import logging
+from functools import partial
 from typing import Any
 
 from celery import states
@@ -16,7 +17,7 @@ from celery.result import AsyncResult, GroupResult, result_from_tuple
 from django.db import transaction
 from kombu.utils.json import dumps, loads
 
-from ledger import sql
+from ledger import enqueue, sql
 from ledger.models import TaskRun
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,14 @@ class Chords(BaseBackend):
 
     app: Any
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._headers: dict[str, str | None] = {}
+
     def apply_chord(
         self, header_result_args: tuple[Any, ...], body: Signature[Any], **kwargs: Any
     ) -> None:
-        """Store that a chord waits for its members.
+        """Remember the shape of a header until its size is known.
 
         The shape of the header is kept only if members are groups themselves; else the
         members' own positions say it. A generator is not touched: it is sent lazily.
@@ -48,22 +53,25 @@ class Chords(BaseBackend):
         if type(results) is list:  # a generator is wrapped in a subclass
             if any(isinstance(member, GroupResult) for member in results):
                 header = dumps(self.app.GroupResult(*header_result_args).as_tuple())
-        # A chord that is applied once more, with the same ids, has its members already.
-        sql.execute(
-            """
-            INSERT INTO ledger_chordrun (id, header)
-            SELECT %s, %s
-            WHERE NOT EXISTS (SELECT 1 FROM ledger_taskrun WHERE group_id = %s)
-            ON CONFLICT (id) DO NOTHING
-            """,
-            [group_id, header, group_id],
-        )
+        self._headers[group_id] = header
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
-        """Store how many members there are; known when the last one is about to be sent."""
-        sql.execute(
-            "UPDATE ledger_chordrun SET size = %s WHERE id = %s", [chord_size, group_id]
-        )
+        """Store the chord with the number of its members, in the transaction of these.
+
+        It is known when the last one is about to be sent. A chord that is applied once
+        more, with the same ids, has its members already.
+        """
+        if group_id not in self._headers:
+            return  # a group of a chord that is stored already
+        header = self._headers.pop(group_id)
+        statement = """
+            INSERT INTO ledger_chordrun (id, size, header)
+            SELECT %s, %s, %s
+            WHERE NOT EXISTS (SELECT 1 FROM ledger_taskrun WHERE group_id = %s)
+            ON CONFLICT (id) DO NOTHING
+            """
+        parameters = [group_id, chord_size, header, group_id]
+        enqueue.with_batch(partial(sql.execute, statement, parameters))
 
     def add_to_chord(self, chord_id: str, result: AsyncResult[Any]) -> None:
         """Let the chord wait for one member more (`Task.add_to_chord`)."""

@@ -4,7 +4,7 @@ What the caller rolls back was never enqueued; what it commits is never lost, wh
 happens to the message that is published afterwards. A group goes in all or nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -12,14 +12,11 @@ from typing import Any
 
 from celery.app.task import Context
 from django.db import transaction
-from kombu.utils.json import dumps, loads
+from kombu.utils.json import loads
 
-from ledger import doorbell, lanes, sql, unstarted
-from ledger.call import COLUMNS, Call, queue_of
+from ledger import columns, doorbell, lanes, sql, unstarted
+from ledger.call import COLUMNS, Call
 from ledger.states import ACTIVE, State
-
-# What a row is told that stands for a task without one.
-OWN_COLUMNS = ("id", "group_id", "group_index", "attempts", *COLUMNS)
 
 # Rows of one INSERT: many enough that the round trip no longer counts, and few enough for
 # SQLite's limit of 32,766 parameters: https://www.sqlite.org/limits.html#max_variable_number
@@ -42,7 +39,7 @@ def insert(call: Call) -> str:
     if call.unique_key is not None:
         return _insert_unique(call)
     if waiting is not None:
-        waiting.append(call)
+        waiting.calls.append(call)
     else:
         _insert_all([call])
     return call.id
@@ -59,39 +56,16 @@ def adopt(
         kwargs: keyword arguments of the message.
         request: what else the message says.
     """
-    _insert_rows([received(name, args, kwargs, request)], ring=False)
+    _insert_rows([columns.received(name, args, kwargs, request)], ring=False)
 
 
-def received(
-    name: str, args: Sequence[Any], kwargs: Mapping[str, Any], request: Context
-) -> Call:
-    """Return the call that a message has made, whoever sent it; arguments as above."""
-    options = request.as_execution_options()
-    options["ignore_result"] = request.ignore_result
-    return Call(
-        id=options.pop("task_id"),
-        name=name,
-        queue=queue_of((request.delivery_info or {}).get("routing_key") or ""),
-        args=args,
-        kwargs=kwargs,
-        options={key: value for key, value in options.items() if value},
-    )
+class _Batch:
+    """What a block enqueues, to be stored and sent together."""
 
-
-def columns_of(request: Any) -> list[Any]:
-    """Return what `OWN_COLUMNS` has after the id, for a task that has no row of its own.
-
-    A task that was not started, because one before it failed, has no queue.
-    """
-    name = getattr(request, "task", None) or getattr(request, "name", None) or ""
-    args, kwargs = getattr(request, "args", None), getattr(request, "kwargs", None)
-    group = [getattr(request, "group", None), getattr(request, "group_index", None)]
-    delivery: Mapping[str, Any] = getattr(request, "delivery_info", None) or {}
-    if not delivery or delivery.get("is_eager"):
-        unknown = [name, "", 0, "", _json(args or []), _json(kwargs or {}), "{}"]
-        return [*group, 0, *unknown]
-    call = received(name, args or (), kwargs or {}, request)
-    return [*group, (request.retries or 0) + 1, *call.columns()]
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.with_calls: list[Callable[[], object]] = []
+        self.after_commit: list[Callable[[], object]] = []
 
 
 @contextmanager
@@ -100,33 +74,49 @@ def batch() -> Iterator[None]:
     if _batch.get() is not None:
         yield  # part of a larger batch
         return
-    calls: list[Call] = []
-    token = _batch.set(calls)
+    collected = _Batch()
+    token = _batch.set(collected)
     try:
         yield
     finally:
         _batch.reset(token)
-    if calls:
-        _insert_all(calls)
+    _insert_all(collected.calls, collected.with_calls)
+    for action in collected.after_commit:
+        transaction.on_commit(action)
 
 
-_batch: ContextVar[list[Call] | None] = ContextVar("ledger_batch", default=None)
+def with_batch(statement: Callable[[], object]) -> None:
+    """Execute a statement together with the calls of this batch, at once if there is none."""
+    collected = _batch.get()
+    if collected is None:
+        statement()
+    else:
+        collected.with_calls.append(statement)
 
 
-def _json(value: Any) -> str:
-    try:
-        return str(dumps(value))
-    except (TypeError, ValueError):
-        return str(dumps(repr(value)))  # run eagerly, with arguments of any kind
+def after_commit(action: Callable[[], object]) -> None:
+    """Do something once the calls of this batch and this transaction are committed."""
+    collected = _batch.get()
+    if collected is None:
+        transaction.on_commit(action)
+    else:
+        collected.after_commit.append(action)
 
 
-def _insert_all(calls: list[Call]) -> None:
-    if len(calls) == 1:
+_batch: ContextVar[_Batch | None] = ContextVar("ledger_batch", default=None)
+
+
+def _insert_all(
+    calls: list[Call], statements: Sequence[Callable[[], object]] = ()
+) -> None:
+    if len(calls) == 1 and not statements:
         _insert_rows(calls)
-        return
-    with transaction.atomic():
-        for start in range(0, len(calls), ROWS_PER_INSERT):
-            _insert_rows(calls[start : start + ROWS_PER_INSERT])
+    elif calls or statements:
+        with transaction.atomic():
+            for statement in statements:
+                statement()
+            for start in range(0, len(calls), ROWS_PER_INSERT):
+                _insert_rows(calls[start : start + ROWS_PER_INSERT])
 
 
 def _insert_rows(calls: list[Call], *, ring: bool = True) -> bool:
@@ -250,14 +240,18 @@ def _insert_unique(call: Call) -> str:
 
 
 def _take_over(call: Call) -> Call | None:
-    """Put a call into the row of a run that it completes (the last one of a replacement)."""
+    """Put a call into the row of a run that it completes (the last one of a replacement).
+
+    The row of a plain task that was replaced says that it is running, without a lease.
+    """
     taken = sql.fetch(
         f"""
         UPDATE ledger_taskrun
         SET {sql.assign(COLUMNS)}, state = %s,
             run_at = {sql.from_now()}, expires_at = {sql.from_now()},
             rung_at = {sql.now()}, call_number = call_number + 1
-        WHERE id = %s AND state = 'replaced'
+        WHERE id = %s AND (state = 'replaced'
+            OR state = 'running' AND lease_until IS NULL)
         RETURNING call_number
         """,
         (

@@ -15,6 +15,7 @@ from tests.harness.effects.tasks import (
     new_errback,
     plain_add,
     plain_fail,
+    plain_replaced_by,
     replaced_by,
     total,
 )
@@ -89,6 +90,26 @@ def test_replaced_by(
     worker: InlineWorker, replacement: object, expected: object
 ) -> None:
     result = replaced_by.delay(replacement)
+
+    worker.drain()
+
+    assert result.get(timeout=1) == expected
+
+
+@pytest.mark.parametrize(
+    ("replacement", "expected"),
+    [
+        (add.s(2, 3), 5),
+        (chain(add.s(1, 1), add.s(10)), 12),
+        (chain(plain_add.s(1, 1), add.s(10)), 12),
+        (group(add.s(1, 1), plain_add.s(2, 2)), [2, 4]),
+    ],
+    ids=["one task", "chain", "mixed chain", "group"],
+)
+def test_plain_task_replaced_by(
+    worker: InlineWorker, replacement: object, expected: object
+) -> None:
+    result = plain_replaced_by.delay(replacement)
 
     worker.drain()
 

@@ -1,6 +1,7 @@
 """How a run begins: in the caller's transaction, or not at all."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,9 +16,17 @@ from kombu.exceptions import EncodeError
 from config.celery import app
 from ledger import relay, sql
 from ledger.claim import Claim
-from ledger.models import TaskRun
+from ledger.models import ChordRun, TaskRun
 from ledger.states import State
-from tests.harness.effects.tasks import add, echo, ignored, once_per_key, request_eta
+from tests.harness.effects.tasks import (
+    add,
+    echo,
+    ignored,
+    once_per_key,
+    plain_add,
+    request_eta,
+    total,
+)
 from tests.harness.inline import InlineWorker, effects, run_of, waiting
 
 
@@ -73,6 +82,48 @@ def test_enqueueing_costs_one_statement() -> None:
         add.delay(3, 4)
 
     assert [q["sql"].split()[0] for q in queries.captured_queries] == ["INSERT"]
+
+
+def test_chord_is_enqueued_in_one_transaction() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        chord([add.s(number, 1) for number in range(100)], echo.s())()
+
+    words = [query["sql"].split()[0] for query in queries.captured_queries]
+    assert words == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
+
+
+def test_chord_with_a_member_that_cannot_be_stored_leaves_nothing() -> None:
+    with pytest.raises(EncodeError):
+        chord([add.s(1, 1), add.s(object(), 1)], echo.s())()
+
+    assert not TaskRun.objects.exists()
+    assert not ChordRun.objects.exists()
+
+
+def test_chord_whose_header_cannot_be_produced_leaves_nothing() -> None:
+    def header() -> Iterator[Any]:
+        yield add.s(1, 1)
+        yield add.s(2, 2)
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError):
+        chord(header(), echo.s())()
+
+    assert not TaskRun.objects.exists()
+    assert not ChordRun.objects.exists()
+    assert not waiting()
+
+
+def test_plain_members_of_a_chord_wait_for_the_commit_as_well(
+    worker: InlineWorker,
+) -> None:
+    """Else they end before anybody else can see the chord that counts them."""
+    with transaction.atomic():
+        result = chord([plain_add.s(1, 1), plain_add.s(2, 2)], total.s())()
+        assert not waiting()
+
+    worker.drain()
+    assert result.get(timeout=1) == 6
 
 
 def test_simple_task_costs_two_statements(worker: InlineWorker) -> None:

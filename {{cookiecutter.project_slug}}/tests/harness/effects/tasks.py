@@ -326,6 +326,12 @@ def replaced_by(self: DurableTask[..., Any], signature: Any) -> Any:
     return self.replace(celery.signature(signature, app=self.app))
 
 
+@shared_task(bind=True, base=celery.Task)
+def plain_replaced_by(self: celery.Task[..., Any], signature: Any) -> Any:
+    """Replace this task, which the ledger does not know, by a signature."""
+    return self.replace(celery.signature(signature, app=self.app))
+
+
 @shared_task(bind=True)
 def adds_to_chord(self: DurableTask[..., int], value: int) -> int:
     """Add another member to the chord of which it is one."""
