@@ -1,13 +1,16 @@
 """What the ledger costs beside bare Celery with results in Redis, side by side in one run."""
 
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from signal import SIGCONT, SIGSTOP
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 import pytest
 from celery import group
+from django.db import connection
 
 from ledger.models import TaskRun
 from tests.harness.broker import publishing_to, unfinished
@@ -20,6 +23,8 @@ pytestmark = pytest.mark.performance
 
 TASKS = 1000
 ROUNDS = 5
+ROUND_TRIPS = 200
+IDLE_SECONDS = 10
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.harness.durable_settings"}
 
 
@@ -54,6 +59,28 @@ class Side:
         wait_until(self.is_done, timeout=120)
         self.drained.append(2 * TASKS / (time.perf_counter() - started))
 
+    def round_trips(self) -> list[float]:
+        """Return the milliseconds from the call to its result, one after another."""
+        trips = []
+        for number in range(ROUND_TRIPS):
+            started = time.perf_counter()
+            self.task.apply_async((number,), queue=self.queue).get(timeout=30)
+            trips.append((time.perf_counter() - started) * 1000)
+        return trips
+
+
+def idle_share(process: int, seconds: float) -> float:
+    """Return which share of a core a process uses in so many seconds."""
+
+    def used() -> float:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks = int(fields[11]) + int(fields[12])  # user and system time
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    before = used()
+    time.sleep(seconds)
+    return (used() - before) / seconds
+
 
 def test_cost_beside_bare_celery(
     broker: Broker,
@@ -82,6 +109,18 @@ def test_cost_beside_bare_celery(
             bare.round(wait_until)
         ledger.round(wait_until)
 
+    with publishing_to(broker.url, results=results):
+        trips = {"bare": bare.round_trips()}
+    trips["ledger"] = ledger.round_trips()
+
+    print(f"\n{connection.vendor}, medians of {ROUNDS}:")
+    for name, side in (("bare", bare), ("ledger", ledger)):
+        share = idle_share(side.worker.pid, IDLE_SECONDS)
+        p50, p95 = (quantiles(trips[name], n=20)[n] for n in (9, 18))
+        print(
+            f"\n{name}: round trip {p50:.1f} ms (p95 {p95:.1f} ms),"
+            f" idle main process {share:.1%} of a core"
+        )
     for what in ("enqueued", "grouped", "drained"):
         without, with_ledger = (median(getattr(s, what)[1:]) for s in (bare, ledger))
         print(
