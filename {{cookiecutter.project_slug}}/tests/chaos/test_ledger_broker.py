@@ -14,7 +14,7 @@ from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import atomic_effect, begin_then_work, effect
 from tests.harness.fixtures import StartWorker, WaitUntil
 from tests.harness.own_broker import OwnBroker
-from tests.harness.runs import all_ended, effects
+from tests.harness.runs import all_ended, effects, holder_of, seen
 from tools.dev.broker import Broker
 
 pytestmark = pytest.mark.chaos
@@ -111,13 +111,19 @@ def test_countdown_beyond_the_visibility_timeout_runs_once(
     settings = impatient_settings.__name__
     seconds = 2 * impatient_settings.VISIBILITY_TIMEOUT_SECONDS
     with taking_back_after(broker.url, impatient_settings.VISIBILITY_TIMEOUT_SECONDS):
-        durable_worker(DJANGO_SETTINGS_MODULE=settings)
-        durable_worker(DJANGO_SETTINGS_MODULE=settings)
+        workers = [durable_worker(DJANGO_SETTINGS_MODULE=settings) for _ in range(2)]
 
         later = effect.apply_async(("later",), countdown=seconds)
         long = begin_then_work.delay("long", seconds)
+        wait_until(seen("long begun"))
+        holder = holder_of(long, workers)
 
         assert later.get(timeout=40) == "later"
         assert long.get(timeout=40) == "long"
     wait_until(lambda: unfinished(broker.url, "fast") == 0)
     assert (effects("later"), effects("long begun")) == (1, 1)
+    # The worker whose message was taken back goes on.
+    workers.remove(holder)
+    workers[0].kill()
+    effect.delay("after")
+    wait_until(seen("after"))
