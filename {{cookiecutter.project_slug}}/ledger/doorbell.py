@@ -175,10 +175,9 @@ def _is_about_the_broker(error: Exception, connection: Connection) -> bool:
     """Return whether an error says nothing against the message itself."""
     if isinstance(error, PreconditionFailed) and error.method_name == "Basic.publish":
         return False  # RabbitMQ finds it too large, or its options wrong
+    # QueueNotFound is one of them; kombu counts KeyError among the errors of Redis.
     if isinstance(error, LookupError):
-        return (
-            False  # such as QueueNotFound; kombu counts KeyError among those of Redis
-        )
+        return False
     of_transport = (*connection.connection_errors, *connection.channel_errors)
     return isinstance(error, (OperationalError, OSError, MessageNacked, *of_transport))
 
