@@ -18,13 +18,13 @@ from ledger import relay, sql
 from ledger.claim import Claim
 from ledger.models import ChordRun, TaskRun
 from ledger.states import State
+from tests.harness.effects.calls import request_eta
 from tests.harness.effects.tasks import (
     add,
     echo,
     ignored,
     once_per_key,
     plain_add,
-    request_eta,
     total,
 )
 from tests.harness.inline import InlineWorker, effects, run_of, waiting

@@ -315,12 +315,6 @@ def retried_unseen(self: DurableTask[..., None], key: str) -> None:
 
 
 @shared_task(bind=True)
-def request_eta(self: DurableTask[..., Any]) -> Any:
-    """Return the time that the caller asked for."""
-    return self.request.eta
-
-
-@shared_task(bind=True)
 def replaced_by(self: DurableTask[..., Any], signature: Any) -> Any:
     """Replace this task by a signature."""
     return self.replace(celery.signature(signature, app=self.app))

@@ -1,0 +1,45 @@
+"""Tasks that tell what they were told about their call, and that ask for other calls."""
+
+from typing import Any
+
+from ledger.decorator import shared_task
+from ledger.task import DurableTask
+
+
+@shared_task(bind=True)
+def told(self: DurableTask[..., dict[str, Any]]) -> dict[str, Any]:
+    """Return what the body is told about its call."""
+    request: Any = self.request
+    return {
+        "id": request.id,
+        "shadow": request.shadow,
+        "tenant": (request.headers or {}).get("tenant"),
+        "limits": [request.time_limit, request.soft_time_limit],
+        "priority": request.delivery_info["priority"],
+        "queue": request.delivery_info["routing_key"],
+        "expires": bool(request.expires),
+        "ignore_result": request.ignore_result,
+    }
+
+
+@shared_task(bind=True, max_retries=1)
+def retried_with(
+    self: DurableTask[..., list[Any]], value: int = 0, how: Any = None
+) -> list[Any]:
+    """Ask for one retry with other arguments and options; return what came of it."""
+    if self.request.retries == 0:
+        raise self.retry(**how)
+    request: Any = self.request
+    return [value, request.delivery_info["routing_key"], request.time_limit]
+
+
+@shared_task(bind=True, max_retries=0)
+def retried_in_vain(self: DurableTask[..., None], message: str = "") -> None:
+    """Ask for a retry more often than allowed."""
+    raise self.retry(exc=ValueError(message) if message else None)
+
+
+@shared_task(bind=True)
+def request_eta(self: DurableTask[..., Any]) -> Any:
+    """Return the time that the caller asked for."""
+    return self.request.eta
