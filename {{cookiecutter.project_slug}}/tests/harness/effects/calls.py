@@ -29,8 +29,8 @@ def retried_with(
     """Ask for one retry with other arguments and options; return what came of it."""
     if self.request.retries == 0:
         raise self.retry(**how)
-    info: Any = self.request.delivery_info
-    return [value, info["routing_key"], self.request.time_limit]
+    request: Any = self.request  # the types of Celery leave some of it out
+    return [value, request.delivery_info["routing_key"], request.time_limit]
 
 
 @shared_task(bind=True, max_retries=0)
