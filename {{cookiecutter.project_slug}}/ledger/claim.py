@@ -83,6 +83,7 @@ class Claim:
         Returns:
             None if there is nothing to claim.
         """
+        mine = (token, Worker.name)
         rows = even_if_disconnected(
             lambda: sql.fetch(
                 f"""
@@ -97,14 +98,7 @@ class Claim:
                     AND (expires_at IS NULL OR expires_at > {sql.now()})
                 RETURNING attempts, priority{sql.without_waiting_for_disk()}
                 """,
-                [
-                    token,
-                    Worker.name,
-                    env.LEDGER_LEASE_SECONDS,
-                    id,
-                    call_number,
-                    SUSPECT_CRASHES,
-                ],
+                [*mine, env.LEDGER_LEASE_SECONDS, id, call_number, SUSPECT_CRASHES],
             )
         )
         if not rows:

@@ -128,6 +128,21 @@ def park(calls: Sequence["Call"]) -> None:
     )
 
 
+def messages_in(queue: str) -> int:
+    """Return how many messages wait in a queue of the broker.
+
+    One that the broker has lost is made again: a process that has declared a queue once
+    goes on publishing to it, and RabbitMQ drops what it cannot route.
+    """
+    known = _app().amqp.queues
+    if queue not in known:
+        return 0  # it has left the topology, and publishing to it fails
+    with connected() as producer:
+        bound: Any = known[queue].bind(producer.channel)
+        bound.declare()
+        return int(bound.queue_declare().message_count)
+
+
 @contextmanager
 def connected() -> Iterator[Any]:
     """Lend a producer of this process: one attempt to connect, and no waiting.

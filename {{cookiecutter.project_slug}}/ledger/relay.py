@@ -7,9 +7,9 @@ alone.
 
 import logging
 import threading
-from typing import Any, NamedTuple
+import time
+from typing import NamedTuple
 
-from celery import current_app
 from celery.exceptions import TaskRevokedError, WorkerLostError
 from django.db import connection
 from kombu.utils.json import loads
@@ -34,9 +34,12 @@ RETRY_SECONDS = 1.0
 BACKLOG_FACTOR = 8
 MAX_DOUBLINGS = 8
 
-_RUNG = "RETURNING id, name, queue, args, kwargs, options, call_number"
+# A search for lost messages that takes so long may take one REST_FACTORth of the time.
+LONG_SEARCH_SECONDS = 0.02
+REST_FACTOR = 20
 
 _wake = threading.Event()
+_rest_until = 0.0
 
 
 def start(stop: threading.Event) -> threading.Thread:
@@ -81,7 +84,7 @@ def step() -> bool:
         return False
     if todo.in_lanes and not ring_next():
         return False
-    return ring_lost() if todo.unclaimed else True
+    return _search_lost() if todo.unclaimed else True
 
 
 class _Todo(NamedTuple):
@@ -200,6 +203,19 @@ def cancel_expired() -> None:
         unstarted.end(id, TaskRevokedError("expired"), State.CANCELLED, only_if=late)
 
 
+def _search_lost() -> bool:
+    """Ring for lost messages, but not all the time: in a large backlog the search is long."""
+    global _rest_until
+    started = time.monotonic()
+    if started < _rest_until:
+        return True
+    rung = ring_lost()
+    took = time.monotonic() - started
+    if took > LONG_SEARCH_SECONDS:
+        _rest_until = started + REST_FACTOR * took
+    return rung
+
+
 def ring_lost() -> bool:
     """Ring again for runs whose message got lost, queue by queue.
 
@@ -215,7 +231,7 @@ def ring_lost() -> bool:
     )
     for (queue,) in waiting:
         try:
-            empty = messages_in(queue) == 0
+            empty = doorbell.messages_in(queue) == 0
         except Exception as error:
             log.warning("broker does not tell the length of %s: %r", queue, error)
             return False
@@ -228,31 +244,13 @@ def ring_lost() -> bool:
             )
             age = sql.later(patience)
             parameters = [queue, BACKLOG_FACTOR * env.LEDGER_LOST_SECONDS]
-        rows = _take(
-            f"state = 'queued' AND queue = %s AND rung_at < {age}",
-            parameters,
-            order="rung_at",
-        )
+        unclaimed = f"state = 'queued' AND queue = %s AND rung_at < {age}"
+        rows = _take(unclaimed, parameters, order="rung_at")
         if rows:
             log.warning("%d lost messages of %s rung again", len(rows), queue)
         if not _ring(rows):
             return False
     return True
-
-
-def messages_in(queue: str) -> int:
-    """Return how many messages wait in a queue of the broker.
-
-    One that the broker has lost is made again: a process that has declared a queue once
-    goes on publishing to it, and RabbitMQ drops what it cannot route.
-    """
-    known = current_app.amqp.queues
-    if queue not in known:
-        return 0  # it has left the topology, and publishing to it fails
-    with doorbell.connected() as producer:
-        bound: Any = known[queue].bind(producer.channel)
-        bound.declare()
-        return int(bound.queue_declare().message_count)
 
 
 def _take(
@@ -280,7 +278,7 @@ def _take(
         SET state = 'queued', rung_at = {sql.now()}, lease_until = NULL,
             rings = rings + CASE WHEN state = 'queued' THEN 1 ELSE 0 END
         WHERE id IN (SELECT id FROM taken) AND {where}
-        {_RUNG}
+        RETURNING id, name, queue, args, kwargs, options, call_number
         """,
         [*values, *values],
     )
