@@ -18,7 +18,7 @@ help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: install install-bakes  ## Run the template's tests; PYTEST_ARGS="-k hooks" runs some
-	$(PYTHON) -m pytest --numprocesses=2 $(PYTEST_ARGS)
+	$(PYTHON) -m pytest --numprocesses=2 --dist=worksteal $(PYTEST_ARGS)
 
 demo: install  ## Bake, install, start, import a report and stop; REPORT=path imports yours
 	$(PYTHON) scripts/demo.py $(if $(REPORT),--report "$(REPORT)")
