@@ -33,9 +33,12 @@ LEDGER = f"{LedgerBackend.__module__}:{LedgerBackend.__name__}"
 
 @pytest.fixture(params=["ledger", "redis"], autouse=True)
 def _worker(
-    request: pytest.FixtureRequest, broker: Broker, worker: StartWorker
+    request: pytest.FixtureRequest,
+    broker: Broker,
+    broker_server: Broker,
+    worker: StartWorker,
 ) -> Iterator[None]:
-    results = LEDGER if request.param == "ledger" else f"{broker.url}/1"
+    results = LEDGER if request.param == "ledger" else f"{broker_server.url}/1"
     with publishing_to(broker.url, results=results):
         worker(
             "fast",
