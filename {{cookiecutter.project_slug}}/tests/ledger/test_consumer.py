@@ -310,7 +310,7 @@ def test_huge_unreadable_message_is_kept_in_part(old_worker: OldWorker) -> None:
 def test_run_whose_messages_no_worker_can_read_is_dead_in_the_end(
     old_worker: OldWorker,
 ) -> None:
-    result = add.apply_async((1, 2), serializer="yaml")
+    result = add.apply_async((1, 2), serializer="pickle")
     old_worker.drain()
     assert run_of(result).state == State.PENDING
     pass_seconds(env.LEDGER_UNKNOWN_TASK_SECONDS)
@@ -320,4 +320,4 @@ def test_run_whose_messages_no_worker_can_read_is_dead_in_the_end(
 
     run = run_of(result)
     assert (run.state, loads(run.args)) == (State.DEAD, [1, 2])
-    assert "yaml" in run.reason
+    assert "pickle" in run.reason
