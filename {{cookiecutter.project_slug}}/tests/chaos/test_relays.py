@@ -11,7 +11,7 @@ from ledger import sql
 from ledger.models import TaskRun
 from ledger.states import State
 from tests.chaos.conftest import IMPATIENT
-from tests.harness.broker import waiting
+from tests.harness.broker import flush, waiting
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import atomic_effect, begin_then_work
 from tests.harness.fixtures import StartWorker, WaitUntil
@@ -89,6 +89,7 @@ def test_three_relays_ring_once_for_each_run_whose_worker_died(
     wait_until(lambda: Effect.objects.count() == 4)
 
     worker.kill()
+    flush(broker.url)  # RabbitMQ would take the messages of the dead worker back
     relays = [relay() for _ in range(3)]
     for each in relays:
         each.wait_for_line("relay works", 60)

@@ -13,7 +13,7 @@ from tests.harness.broker import unfinished
 from tests.harness.fixtures import StartWorker, WaitUntil
 from tools.dev.broker import Broker
 
-pytestmark = pytest.mark.performance
+pytestmark = [pytest.mark.performance, pytest.mark.django_db(transaction=True)]
 
 QUEUE = "fast"
 TASKS = 500
