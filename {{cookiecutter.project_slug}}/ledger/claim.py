@@ -125,14 +125,16 @@ class Claim:
         Returns:
             Whether the end was accepted; if not, nothing must follow from it.
         """
-        changed = self._write(
-            lambda: sql.execute(
+        alone = not connection.in_atomic_block
+        rows = self._write(
+            lambda: sql.fetch(
                 f"""
                 UPDATE ledger_taskrun
                 SET state = %s, result = %s, children = %s, traceback = %s, reason = %s,
                     crashes = 0, custom_state = '', lease_until = NULL,
                     ended_at = {sql.now()}
                 WHERE {_FENCE}
+                RETURNING id{sql.without_waiting_for_disk() if alone else ""}
                 """,
                 [
                     state.value,
@@ -144,7 +146,7 @@ class Claim:
                 ],
             )
         )
-        self.ended = changed == 1
+        self.ended = len(rows) == 1
         if not self.ended:
             log.warning("late result of %s refused", self.id)
         return self.ended
@@ -268,7 +270,7 @@ class Claim:
         statement = f"UPDATE ledger_taskrun SET {assignments}, lease_until = NULL WHERE {_FENCE}"
         return self._write(lambda: sql.execute(statement, self._fence())) == 1
 
-    def _write(self, statement: Callable[[], int]) -> int:
+    def _write(self, statement: Callable[[], T]) -> T:
         if self.transaction is not None:
             return statement()
         return even_if_disconnected(statement)

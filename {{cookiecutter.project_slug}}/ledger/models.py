@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -18,6 +19,20 @@ from ledger.states import ACTIVE, FINAL, REPLAYABLE, State
 
 def _in(states: frozenset[State]) -> Q:
     return Q(state__in=sorted(state.value for state in states))
+
+
+class KeyField(models.CharField[str, str]):
+    """A text that is looked up as a whole.
+
+    On PostgreSQL, Django gives each indexed text a second index for LIKE, which every start
+    and every end of a run would have to write: https://code.djangoproject.com/ticket/12234
+    """
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        """Return the type by the name for which Django makes no such index."""
+        if connection.vendor == "postgresql":
+            return f"character varying({self.max_length})"
+        return super().db_type(connection)
 
 
 class TaskRunQuerySet(models.QuerySet["TaskRun"]):
@@ -60,7 +75,7 @@ class TaskRun(models.Model):
     - `unique_key` is held by at most one active run.
     """
 
-    id = models.CharField(primary_key=True, max_length=255)
+    id = KeyField(primary_key=True, max_length=255)
     name = models.CharField(max_length=255, blank=True)
     queue = models.CharField(max_length=100, blank=True, db_default="")
     args = models.TextField(db_default="[]", help_text="JSON")
@@ -182,7 +197,7 @@ class ChordRun(models.Model):
       exactly once.
     """
 
-    id = models.CharField(primary_key=True, max_length=255)
+    id = KeyField(primary_key=True, max_length=255)
     done = models.PositiveIntegerField(db_default=0)
     size = models.PositiveIntegerField(null=True, help_text="unknown while it is sent")
     added = models.PositiveIntegerField(db_default=0, help_text="by Task.add_to_chord")
@@ -210,7 +225,7 @@ class RateLimit(models.Model):
 class GroupRun(models.Model):
     """A group that was saved by `GroupResult.save()`."""
 
-    id = models.CharField(primary_key=True, max_length=255)
+    id = KeyField(primary_key=True, max_length=255)
     result = models.TextField(help_text="JSON")
     created_at = models.DateTimeField(db_default=Now())
 

@@ -89,8 +89,10 @@ def for_update(*, skip_locked: bool) -> str:
 def without_waiting_for_disk() -> str:
     """Return the end of a RETURNING clause that makes its commit not wait for the disk.
 
-    For claims only. One that a crash of the database undoes was made by a worker whose
-    token the row then no longer has: the run is rung again and the worker's end refused.
+    For claims, and for ends from which nothing follows. If a crash of the database undoes
+    a claim, the run is rung again and the worker's end refused; if it undoes an end, the run
+    starts again, as if its worker had died just before. Commits reach the disk in order:
+    whoever stores something because of an end that they saw has it on the disk first.
     https://www.postgresql.org/docs/current/wal-async-commit.html
     """
     if connection.vendor == "postgresql":

@@ -1,6 +1,8 @@
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
+import ledger.models
+
 
 class Migration(migrations.Migration):
 
@@ -14,7 +16,9 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.CharField(max_length=255, primary_key=True, serialize=False),
+                    ledger.models.KeyField(
+                        max_length=255, primary_key=True, serialize=False
+                    ),
                 ),
                 ("done", models.PositiveIntegerField(db_default=0)),
                 (
@@ -48,7 +52,9 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.CharField(max_length=255, primary_key=True, serialize=False),
+                    ledger.models.KeyField(
+                        max_length=255, primary_key=True, serialize=False
+                    ),
                 ),
                 ("result", models.TextField(help_text="JSON")),
                 (
@@ -97,7 +103,9 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.CharField(max_length=255, primary_key=True, serialize=False),
+                    ledger.models.KeyField(
+                        max_length=255, primary_key=True, serialize=False
+                    ),
                 ),
                 ("name", models.CharField(blank=True, max_length=255)),
                 ("queue", models.CharField(blank=True, db_default="", max_length=100)),

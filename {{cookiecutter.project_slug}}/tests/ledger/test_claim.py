@@ -1,7 +1,8 @@
 """Who may start a run, and who may end it."""
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from config.celery import app
@@ -164,3 +165,28 @@ def test_stopping_worker_frees_what_it_holds_and_blames_nobody() -> None:
     assert run.crashes == 0
     assert run.lease_until is not None
     assert run.lease_until <= timezone.now()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite always waits")
+def test_end_waits_for_the_disk_unless_nothing_follows_from_it() -> None:
+    alone, followed = (Claim.take(add.delay(1, 2).id, "token") for _ in range(2))
+    assert alone and followed
+
+    with CaptureQueriesContext(connection) as statements:
+        alone.finish(State.SUCCEEDED)
+        with transaction.atomic():
+            followed.finish(State.SUCCEEDED)
+
+    ends = [query["sql"] for query in statements if "ended_at" in query["sql"]]
+    assert ["synchronous_commit" in end for end in ends] == [True, False]
+
+
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="only Django's PostgreSQL"
+)
+def test_key_of_a_run_has_one_index() -> None:
+    with connection.cursor() as cursor:
+        indexes = connection.introspection.get_constraints(cursor, "ledger_taskrun")
+
+    of_key = [name for name, index in indexes.items() if index["columns"] == ["id"]]
+    assert of_key == ["ledger_taskrun_pkey"]
