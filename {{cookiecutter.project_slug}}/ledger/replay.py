@@ -64,7 +64,7 @@ def replay(run: TaskRun) -> bool:
             return False
         _count_again(options)
         for following in _chain_of(options):
-            if _forget_failed(following):
+            if _forget_unstarted(following):
                 _count_again(following)
         if state == State.QUEUED:
             doorbell.ring_on_commit([call])
@@ -126,12 +126,18 @@ def _count_again(options: dict[str, Any]) -> None:
         )
 
 
-def _forget_failed(options: dict[str, Any]) -> bool:
-    """Delete the row that says that a task was never enqueued; it is written when it is."""
+def _forget_unstarted(options: dict[str, Any]) -> bool:
+    """Delete the row that says that a task was never enqueued; it is written when it is.
+
+    Not that of a task which a person has revoked, which has no name.
+    """
     return bool(
         options.get("task_id")
         and sql.execute(
-            "DELETE FROM ledger_taskrun WHERE id = %s AND state = 'failed'",
+            """
+            DELETE FROM ledger_taskrun
+            WHERE id = %s AND (state = 'failed' OR state = 'cancelled' AND name <> '')
+            """,
             [options["task_id"]],
         )
     )

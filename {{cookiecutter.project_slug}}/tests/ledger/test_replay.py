@@ -166,6 +166,20 @@ def test_chain_goes_on_after_its_failed_task_was_replayed(worker: InlineWorker) 
     assert result.get(timeout=1) == 18
 
 
+def test_chain_goes_on_after_its_expired_task_was_replayed(
+    worker: InlineWorker,
+) -> None:
+    workflow: Any = chain(add.s(3, 4).set(expires=-1), add.s(1), add.s(10))
+    result = workflow()
+    relay.step()
+    assert run_of(result).state == State.CANCELLED
+
+    replay.replay(run_of(result.parent.parent))
+
+    worker.drain()
+    assert result.get(timeout=1) == 18
+
+
 def test_chain_that_replaced_a_task_goes_on_in_its_place(worker: InlineWorker) -> None:
     workflow: Any = chain(fails_until.s("mended", 7), add.s(1))
     result = replaced_by.delay(workflow)
