@@ -210,6 +210,18 @@ class Env(AppEnv):
             )
         return self
 
+    @model_validator(mode="after")
+    def _runs_outlast_the_ticks_that_made_them(self) -> Self:
+        """The row of a tick is what tells other beats that it has run."""
+        kept = min(self.LEDGER_KEEP_SECONDS, self.LEDGER_KEEP_FAILED_SECONDS)
+        if kept < self.LEDGER_CATCH_UP_SECONDS:
+            raise ValueError(
+                "LEDGER_KEEP_SECONDS and LEDGER_KEEP_FAILED_SECONDS must not be below "
+                f"LEDGER_CATCH_UP_SECONDS ({self.LEDGER_CATCH_UP_SECONDS} s), else a tick "
+                "may be made up for that has run already"
+            )
+        return self
+
 
 def load(**overrides: Any) -> Env:
     """Read the environment.

@@ -34,6 +34,8 @@ def load_with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> environment.
         ("WORKER_CONCURRENCY", "io=0", "greater than 0"),
         ("WORKER_SHUTDOWN_GRACE", "warp=30", "config/queues.py has: critical"),
         ("BROKER_VISIBILITY_TIMEOUT_SECONDS", "60", "longest hard time limit"),
+        ("LEDGER_KEEP_SECONDS", "60", "LEDGER_CATCH_UP_SECONDS (3600 s)"),
+        ("LEDGER_KEEP_FAILED_SECONDS", "60", "LEDGER_CATCH_UP_SECONDS (3600 s)"),
     ],
 )
 def test_malformed_value_is_refused_by_name_and_says_what_is_accepted(
