@@ -188,10 +188,8 @@ def test_call_of_another_task_fails(tasks: TaskTester) -> None:
 
 
 def test_drain_drives_a_workflow_to_its_end(tasks: TaskTester) -> None:
-    steps = chord(
-        [chain(add.si(1, 1), add.s(n)) for n in (1, 2)], total_effect.s("all")
-    )
-    steps.apply_async()
+    each = [chain(add.si(1, 1), add.s(number)) for number in (1, 2)]
+    chord(each, total_effect.s("all")).apply_async()
 
     assert Counter(tasks.drain()) == {add.name: 4, total_effect.name: 1}
     assert effects() == ["all"]
