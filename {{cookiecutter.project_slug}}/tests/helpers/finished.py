@@ -19,7 +19,6 @@ class FinishedRun(Generic[R]):
 
     Attributes:
         row: of the ledger.
-        attempts: how often it was started.
         retry_delays: seconds that it waited before each retry, at most.
         progress: the `meta` of each of its `update_state()`, in order.
         started: the names of all tasks that were started until nothing was left to
@@ -27,7 +26,6 @@ class FinishedRun(Generic[R]):
     """
 
     row: TaskRun
-    attempts: int
     retry_delays: list[float]
     progress: list[dict[str, Any]]
     started: list[str]
@@ -41,6 +39,11 @@ class FinishedRun(Generic[R]):
     def state(self) -> State:
         """How it ended."""
         return State(self.row.state)
+
+    @property
+    def attempts(self) -> int:
+        """How often it was started."""
+        return self.row.attempts
 
     @property
     def result(self) -> R:

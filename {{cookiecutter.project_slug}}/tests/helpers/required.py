@@ -34,8 +34,7 @@ ALWAYS = frozenset({Kind.EXECUTION, Kind.FAILURE, Kind.RETRY, Kind.IDEMPOTENCY})
 
 def reports_progress(task: AnyTask) -> bool:
     """Return whether the function of a task calls `update_state` itself."""
-    function = inspect.unwrap(task.run)  # autoretry wraps it
-    source = textwrap.dedent(inspect.getsource(function))
+    source = textwrap.dedent(inspect.getsource(task.run))
     return any(
         isinstance(node, ast.Attribute) and node.attr == "update_state"
         for node in ast.walk(ast.parse(source))

@@ -78,7 +78,7 @@ def test_run_executes_what_the_task_enqueues(tasks: TaskTester) -> None:
     assert run.started == [spawn.name, add.name, add.name]
 
 
-def test_run_of_a_plain_task_counts_its_attempts_too(tasks: TaskTester) -> None:
+def test_run_of_a_plain_task_is_told_of_like_any_other(tasks: TaskTester) -> None:
     run = tasks.run(plain_add, 1, 2)
 
     assert (run.result, run.attempts) == (3, 1)

@@ -218,7 +218,6 @@ class TaskTester:
         )
         return FinishedRun(
             row,
-            attempts=row.attempts or [one for one, _ in self._started].count(id),
             retry_delays=[seconds for one, seconds in self._delays if one == id],
             progress=[meta for one, meta in self._progress if one == id],
             started=[name for _, name in self._started[begun:]],
