@@ -13,6 +13,9 @@ from config.env import env
 from ledger import doorbell
 from tests.harness.inline import InlineWorker
 from tests.harness.receivers import Receiver, receiving
+from tests.helpers.tester import TaskTester
+
+pytest_plugins = ["tests.helpers.plugin"]
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +39,15 @@ def inline_worker(
     monkeypatch.setattr(doorbell, "_down_until", {})
     yield InlineWorker()
     Channel.queues.clear()
+
+
+@pytest.fixture
+def tasks(
+    inline_worker: InlineWorker, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TaskTester]:
+    """Run tasks for real in this process: `tasks.run(task, 1).result`."""
+    with TaskTester(inline_worker, monkeypatch) as tester:
+        yield tester
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from django.db import connection
 from tests.harness.broker import publishing_to
 from tests.harness.fixtures import (
     StartWorker,
+    WaitUntil,
     broker,
     broker_server,
     rabbit_server,
@@ -21,6 +22,7 @@ from tests.harness.own_broker import OwnBroker, own_broker
 from tests.harness.own_postgres import OwnPostgres, database_of, own_postgres
 from tests.harness.processes import Worker
 from tests.harness.proxy import Proxy
+from tests.helpers.kill_midway import KillMidway
 from tools.dev.broker import Broker
 
 __all__ = [
@@ -33,10 +35,10 @@ __all__ = [
 
 # Seconds, short enough for tests that wait for them.
 LEASE = 3
+SHORT_LEASE = {"LEDGER_LEASE_SECONDS": str(LEASE), "LEDGER_HEARTBEAT_SECONDS": "1"}
 IMPATIENT = {
     "DJANGO_SETTINGS_MODULE": "tests.harness.durable_settings",
-    "LEDGER_LEASE_SECONDS": str(LEASE),
-    "LEDGER_HEARTBEAT_SECONDS": "1",
+    **SHORT_LEASE,
     "LEDGER_LOST_SECONDS": "1",
     "REDIS_TIMEOUT_SECONDS": "2",
 }
@@ -49,6 +51,12 @@ def running(transactional_db: None) -> Iterator[list[Worker]]:
     yield workers
     for worker in workers:
         worker.kill()
+
+
+@pytest.fixture
+def kill_midway(worker: StartWorker, wait_until: WaitUntil) -> KillMidway:
+    """Kill the worker of a task while it executes it; another one finishes the run."""
+    return KillMidway(partial(worker, ready=True, **SHORT_LEASE), wait_until)
 
 
 @pytest.fixture

@@ -2,17 +2,18 @@
 
 import os
 from signal import SIGKILL
-from typing import Any
 
 import pytest
 
 from app.models import WebhookDelivery
 from app.services.notification import IDEMPOTENCY_HEADER
 from app.tasks.notification_tasks import deliver_webhook
+from ledger.states import State
 from tests.factories.notification import WebhookDeliveryFactory
 from tests.harness.broker import active_process
 from tests.harness.fixtures import StartWorker, WaitUntil
 from tests.harness.receivers import Receiver
+from tests.helpers.kill_midway import KillMidway
 
 pytestmark = pytest.mark.chaos
 
@@ -48,23 +49,14 @@ def test_task_whose_pool_process_is_killed_runs_again_at_once(
     assert_same_key_twice(receiver)
 
 
-def test_task_whose_worker_is_killed_runs_again_when_its_lease_is_over(
-    receiver: Receiver, worker: StartWorker, wait_until: WaitUntil
+@pytest.mark.task("app.tasks.notification_tasks.deliver_webhook", "idempotency")
+def test_webhook_whose_worker_is_killed_is_sent_again_with_the_same_key(
+    kill_midway: KillMidway, receiver: Receiver
 ) -> None:
-    lease: dict[str, Any] = {
-        "LEDGER_LEASE_SECONDS": "3",
-        "LEDGER_HEARTBEAT_SECONDS": "1",
-    }
-    victim = worker("io", **lease)
     delivery = WebhookDeliveryFactory.create(url=receiver.url)
-    receiver.hold()
-    deliver_webhook.delay(delivery.pk)
-    receiver.wait_for(1)
+    receiver.hold(1)
 
-    victim.kill()
-    worker("io", **lease)
+    run = kill_midway(deliver_webhook, delivery.pk, when=lambda: receiver.requests)
 
-    receiver.wait_for(2)
-    receiver.release.set()
-    wait_until(lambda: delivered(delivery))
+    assert (run.state, run.attempts) == (State.SUCCEEDED, 2)
     assert_same_key_twice(receiver)

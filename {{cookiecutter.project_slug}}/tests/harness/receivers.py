@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import inf
 from threading import Condition, Event, Thread
 from typing import Any
 
@@ -33,10 +34,16 @@ class Receiver:
     requests: list[Received] = field(default_factory=list)
     answers: deque[int] = field(default_factory=deque)
     release: Event = field(default_factory=Event)
+    _to_hold: float = 0
     _arrived: Condition = field(default_factory=Condition)
 
-    def hold(self) -> None:
-        """Let requests arrive but not be answered, until `release.set()`."""
+    def hold(self, count: float = inf) -> None:
+        """Let requests arrive but not be answered, until `release.set()`.
+
+        Args:
+            count: how many of the next ones; later ones are answered at once.
+        """
+        self._to_hold = count
         self.release.clear()
 
     def wait_for(self, count: int, timeout: float = 30) -> None:
@@ -59,7 +66,10 @@ class Receiver:
             self.requests.append(request)
             self._arrived.notify_all()
             status = self.answers.popleft() if self.answers else 200
-        self.release.wait()
+            held = self._to_hold > 0
+            self._to_hold -= 1
+        if held:
+            self.release.wait()
         return status
 
 

@@ -1,5 +1,6 @@
 """The pages in `docs/`, and the tool behind `make docs`."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,14 @@ def test_example_on_the_page_about_chaos_is_a_test_that_runs() -> None:
     test = (ROOT / "tests" / "chaos" / "test_webhook.py").read_text("utf-8")
 
     assert f"```python\n{test}```" in page
+
+
+def test_examples_on_the_page_about_tests_are_taken_from_tests_that_run() -> None:
+    page = (ROOT / "docs" / "testing.md").read_text("utf-8")
+    tests = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+
+    assert examples
+    for example in examples:
+        assert any(example in test for test in tests), example

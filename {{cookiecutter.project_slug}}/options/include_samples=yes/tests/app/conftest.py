@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import Settings
 
-from config.celery import app
 from tests.harness.mail_servers import MailServer, serving_mail
 
 
@@ -18,11 +17,3 @@ def mail_server(settings: Settings) -> Iterator[MailServer]:
         settings.EMAIL_PORT = running.port
         settings.EMAIL_USE_TLS = False
         yield running
-
-
-@pytest.fixture
-def tasks_run_at_once() -> Iterator[None]:
-    """Run a task in this process when it is enqueued; its error reaches the caller."""
-    app.conf.task_always_eager = True
-    yield
-    app.conf.task_always_eager = False

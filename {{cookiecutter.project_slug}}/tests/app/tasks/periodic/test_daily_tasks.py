@@ -10,30 +10,57 @@ from app.models import WebhookDelivery
 from app.services import notification
 from app.tasks.periodic.daily_tasks import prune_webhook_deliveries
 from tests.factories.notification import WebhookDeliveryFactory
+from tests.harness.retries import locked, locked_once
+from tests.helpers.tester import TaskTester
 
-pytestmark = pytest.mark.django_db
-
-
-def test_prune_webhook_deliveries_deletes_old_rows_and_a_second_run_nothing() -> None:
-    long_ago = timezone.now() - timedelta(days=400)
-    WebhookDeliveryFactory.create_batch(3, finished_at=long_ago)
-
-    first, second = (prune_webhook_deliveries.apply().get() for _ in range(2))
-
-    assert (first, second) == (3, 0)
-    assert not WebhookDelivery.objects.exists()
+LONG_AGO = timezone.now() - timedelta(days=400)
 
 
-def test_prune_webhook_deliveries_is_retried_when_the_database_is_away(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.task(
+    "app.tasks.periodic.daily_tasks.prune_webhook_deliveries", "execution"
+)
+def test_prune_webhook_deliveries_deletes_old_rows(tasks: TaskTester) -> None:
+    WebhookDeliveryFactory.create_batch(3, finished_at=LONG_AGO)
+
+    assert tasks.run(prune_webhook_deliveries).result == 3
+
+
+@pytest.mark.task(
+    "app.tasks.periodic.daily_tasks.prune_webhook_deliveries", "idempotency"
+)
+def test_prune_webhook_deliveries_executed_twice_deletes_no_more(
+    tasks: TaskTester,
 ) -> None:
-    failures = iter([OperationalError("locked"), OperationalError("locked")])
+    WebhookDeliveryFactory.create(finished_at=LONG_AGO)
+    kept = WebhookDeliveryFactory.create(finished_at=timezone.now())
 
-    def prune() -> int:
-        for failure in failures:
-            raise failure
-        return 7
+    def rows() -> list[int]:
+        return [*WebhookDelivery.objects.values_list("pk", flat=True)]
 
-    monkeypatch.setattr(notification, "prune", prune)
+    assert tasks.twice(prune_webhook_deliveries, effects=rows) == [kept.pk]
 
-    assert prune_webhook_deliveries.apply().get() == 7
+
+@pytest.mark.task("app.tasks.periodic.daily_tasks.prune_webhook_deliveries", "retry")
+def test_prune_webhook_deliveries_is_retried_when_the_database_is_away(
+    tasks: TaskTester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WebhookDeliveryFactory.create(finished_at=LONG_AGO)
+    monkeypatch.setattr(notification, "prune", locked_once(notification.prune))
+
+    run = tasks.run(prune_webhook_deliveries)
+
+    assert (run.result, run.retry_delays) == (1, [1])
+
+
+@pytest.mark.task(
+    "app.tasks.periodic.daily_tasks.prune_webhook_deliveries", "failure", "retry"
+)
+def test_prune_webhook_deliveries_gives_up_when_the_database_stays_away(
+    tasks: TaskTester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notification, "prune", locked)
+
+    run = tasks.run(prune_webhook_deliveries)
+
+    assert isinstance(run.error, OperationalError)
+    assert run.retry_delays == [1, 2, 4, 8, 16]

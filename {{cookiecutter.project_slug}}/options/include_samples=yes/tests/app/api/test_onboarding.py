@@ -3,20 +3,20 @@
 import pytest
 from django.test import Client
 
-from app.models import UserPreferences
+from app.workflows.user_onboarding.setup_defaults import setup_defaults
 from tests.factories.onboarding import UserFactory
+from tests.helpers.tester import TaskTester
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.usefixtures("tasks_run_at_once")
-def test_user_is_set_up(api: Client) -> None:
+def test_user_is_set_up(api: Client, tasks: TaskTester) -> None:
     user = UserFactory.create()
 
     response = api.post(f"/api/users/{user.pk}/onboarding")
 
     assert response.status_code == 202
-    assert UserPreferences.objects.filter(user=user).exists()
+    tasks.assert_enqueued(setup_defaults, user.pk)
 
 
 def test_unknown_user_is_not_found(api: Client) -> None:

@@ -1,56 +1,51 @@
-"""The tasks of the analytics domain, run in this process."""
+"""The tasks of the analytics domain."""
 
 import pytest
 from django.db import OperationalError
-from django.db.models import QuerySet
 from pytest import MonkeyPatch
 
-from app.models import CaseResult
 from app.services import analytics
 from app.tasks.analytics_tasks import compute_overview
-from tests.harness.retries import delays
-
-pytestmark = pytest.mark.django_db
-
-
-def fail_with(error: Exception, monkeypatch: MonkeyPatch, times: int = 1_000) -> None:
-    """Let the database fail so often before it works."""
-    failures = iter([error] * times)
-    per_day = analytics._per_day
-
-    def failing(cases: QuerySet[CaseResult]) -> list[analytics.DayTotals]:
-        for failure in failures:
-            raise failure
-        return per_day(cases)
-
-    monkeypatch.setattr(analytics, "_per_day", failing)
+from tests.harness.retries import locked, locked_once
+from tests.helpers.tester import TaskTester
 
 
-def test_execution_keeps_the_overview() -> None:
-    computed_at = compute_overview.apply(args=(30,)).get()
+@pytest.mark.task("app.tasks.analytics_tasks.compute_overview", "execution")
+def test_execution_keeps_the_overview(tasks: TaskTester) -> None:
+    run = tasks.run(compute_overview, 30)
 
     overview = analytics.cached(30)
     assert overview is not None
-    assert overview["computed_at"] == computed_at
+    assert overview["computed_at"] == run.result
 
 
-def test_idempotency_a_message_delivered_twice_computes_once() -> None:
-    first, second = (compute_overview.apply(args=(30,)).get() for _ in range(2))
+@pytest.mark.task("app.tasks.analytics_tasks.compute_overview", "idempotency")
+def test_idempotency_a_run_executed_twice_computes_once(tasks: TaskTester) -> None:
+    def computed_at() -> str | None:
+        overview = analytics.cached(30)
+        return overview and overview["computed_at"]
 
-    assert first == second
+    assert tasks.twice(compute_overview, 30, effects=computed_at)
 
 
+@pytest.mark.task("app.tasks.analytics_tasks.compute_overview", "retry")
 def test_retry_computes_when_the_database_is_well_again(
-    monkeypatch: MonkeyPatch,
+    tasks: TaskTester, monkeypatch: MonkeyPatch
 ) -> None:
-    fail_with(OperationalError("away"), monkeypatch, times=2)
+    monkeypatch.setattr(analytics, "_per_day", locked_once(analytics._per_day))
 
-    assert compute_overview.apply(args=(30,)).state == "SUCCESS"
+    run = tasks.run(compute_overview, 30)
+
+    assert run.result
+    assert run.retry_delays == [1]
 
 
-def test_retry_waits_longer_after_every_attempt(monkeypatch: MonkeyPatch) -> None:
-    fail_with(OperationalError("away"), monkeypatch)
+@pytest.mark.task("app.tasks.analytics_tasks.compute_overview", "failure", "retry")
+def test_failure_keeps_no_overview(tasks: TaskTester, monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setattr(analytics, "_per_day", locked)
 
-    waited = delays(compute_overview, 30, monkeypatch=monkeypatch)
+    run = tasks.run(compute_overview, 30)
 
-    assert waited == [1, 2, 4, 8]
+    assert isinstance(run.error, OperationalError)
+    assert run.retry_delays == [1, 2, 4, 8, 16]
+    assert analytics.cached(30) is None

@@ -1,7 +1,7 @@
-"""The tasks of the export domain, run in this process."""
+"""The tasks of the export domain."""
 
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -10,12 +10,11 @@ from pytest import MonkeyPatch
 from pytest_django import Settings
 
 from app.models import Export
+from app.services import export as service
 from app.tasks.export_tasks import write_export
 from tests.factories.export import ExportFactory
 from tests.factories.imports import CaseResultFactory
-from tests.harness.retries import delays
-
-pytestmark = pytest.mark.django_db
+from tests.helpers.tester import TaskTester
 
 State = Export.State
 
@@ -25,55 +24,59 @@ def _own_storage(settings: Settings, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = tmp_path
 
 
-def fail_with(error: Exception, monkeypatch: MonkeyPatch, times: int = 1_000) -> None:
+def storage_is_away(monkeypatch: MonkeyPatch, times: int = 1_000) -> None:
     """Let the storage fail so often before it works."""
-    failures = iter([error] * times)
+    failures = iter([OSError("away")] * times)
     save = default_storage.save
 
-    def failing(name: str, content: IO[bytes]) -> str:
+    def failing(*args: Any) -> str:
         for failure in failures:
             raise failure
-        return save(name, content)
+        return save(*args)
 
     monkeypatch.setattr(default_storage, "save", failing)
 
 
-def test_execution_writes_the_file_and_returns_the_state() -> None:
-    export = ExportFactory.create()
-
-    assert write_export.apply(args=(export.pk,)).get() == State.DONE
-
-
-def test_retry_writes_the_file_when_the_storage_is_well_again(
-    monkeypatch: MonkeyPatch,
+@pytest.mark.task("app.tasks.export_tasks.write_export", "execution")
+def test_execution_writes_the_file_and_returns_the_state(
+    tasks: TaskTester, tmp_path: Path
 ) -> None:
     export = ExportFactory.create()
-    fail_with(OSError("away"), monkeypatch, times=2)
 
-    assert write_export.apply(args=(export.pk,)).get() == State.DONE
+    assert tasks.run(write_export, export.pk).result == State.DONE
+    assert len([*tmp_path.rglob("*.csv")]) == 1
 
 
-def test_retry_waits_longer_after_every_attempt(monkeypatch: MonkeyPatch) -> None:
+@pytest.mark.task("app.tasks.export_tasks.write_export", "retry")
+def test_retry_writes_the_file_when_the_storage_is_well_again(
+    tasks: TaskTester, monkeypatch: MonkeyPatch
+) -> None:
     export = ExportFactory.create()
-    fail_with(OSError("away"), monkeypatch)
+    storage_is_away(monkeypatch, times=4)
 
-    waited = delays(write_export, export.pk, monkeypatch=monkeypatch)
+    run = tasks.run(write_export, export.pk)
 
-    assert waited == [1, 2, 4, 8]
+    assert run.result == State.DONE
+    assert run.retry_delays == [1, 2, 4, 8]
 
 
-def test_failure_of_the_last_attempt_is_recorded(monkeypatch: MonkeyPatch) -> None:
+@pytest.mark.task("app.tasks.export_tasks.write_export", "failure", "retry")
+def test_failure_of_the_last_attempt_is_recorded(
+    tasks: TaskTester, monkeypatch: MonkeyPatch
+) -> None:
     export = ExportFactory.create()
-    fail_with(OSError("away"), monkeypatch)
+    storage_is_away(monkeypatch)
 
-    write_export.apply(args=(export.pk,))
+    run = tasks.run(write_export, export.pk)
 
     export.refresh_from_db()
+    assert isinstance(run.error, service.StorageUnavailable)
     assert (export.state, export.error) == (State.FAILED, "OSError: away")
 
 
+@pytest.mark.task("app.tasks.export_tasks.write_export", "failure")
 def test_soft_time_limit_removes_the_partial_file_and_fails_the_export(
-    tmp_path: Path, monkeypatch: MonkeyPatch
+    tasks: TaskTester, tmp_path: Path, monkeypatch: MonkeyPatch
 ) -> None:
     export = ExportFactory.create()
     CaseResultFactory.create(report=export.report)
@@ -83,31 +86,31 @@ def test_soft_time_limit_removes_the_partial_file_and_fails_the_export(
 
     monkeypatch.setattr(write_export, "update_state", interrupted)
 
-    result = write_export.apply(args=(export.pk,))
+    run = tasks.run(write_export, export.pk)
 
     export.refresh_from_db()
-    assert isinstance(result.result, SoftTimeLimitExceeded)
+    assert isinstance(run.error, SoftTimeLimitExceeded)
     assert (export.state, export.error) == (State.FAILED, "soft time limit exceeded")
     assert not [*tmp_path.rglob("*.csv")]
 
 
-def test_progress_is_visible_in_the_state_of_the_task(
-    monkeypatch: MonkeyPatch,
-) -> None:
+@pytest.mark.task("app.tasks.export_tasks.write_export", "progress")
+def test_progress_is_visible_in_the_state_of_the_task(tasks: TaskTester) -> None:
     export = ExportFactory.create()
     CaseResultFactory.create_batch(2, report=export.report)
-    seen = []
-    monkeypatch.setattr(write_export, "update_state", lambda **new: seen.append(new))
 
-    write_export.apply(args=(export.pk,))
+    run = tasks.run(write_export, export.pk)
 
-    assert seen == [{"state": "PROGRESS", "meta": {"current": 2, "total": 2}}]
+    assert run.progress == [{"current": 2, "total": 2}]
 
 
-def test_idempotency_a_message_delivered_twice_writes_one_file(tmp_path: Path) -> None:
+@pytest.mark.task("app.tasks.export_tasks.write_export", "idempotency")
+def test_idempotency_a_run_executed_twice_writes_one_file(
+    tasks: TaskTester, tmp_path: Path
+) -> None:
     export = ExportFactory.create()
 
-    write_export.apply(args=(export.pk,))
-    write_export.apply(args=(export.pk,))
+    def files() -> list[Path]:
+        return [*tmp_path.rglob("*.csv")]
 
-    assert len([*tmp_path.rglob("*.csv")]) == 1
+    assert len(tasks.twice(write_export, export.pk, effects=files)) == 1

@@ -2,15 +2,15 @@
 
 import pytest
 from celery.exceptions import ChordError
+from django.db import OperationalError
 
 from app.models import Report
 from app.services import imports
 from app.tasks.import_tasks import fail_report, summarise_report
 from config.celery import app
 from tests.factories.imports import CaseResultFactory, ReportFactory
-from tests.harness.retries import delays, locked, locked_once
-
-pytestmark = pytest.mark.django_db
+from tests.harness.retries import locked, locked_once
+from tests.helpers.tester import TaskTester
 
 State = Report.State
 
@@ -27,40 +27,55 @@ def failed_task(error: Exception) -> str:
     return "failed"
 
 
-def test_summarise_report_ends_the_import() -> None:
+@pytest.mark.task("app.tasks.import_tasks.summarise_report", "execution")
+def test_summarise_report_ends_the_import(tasks: TaskTester) -> None:
     report = loaded_report()
 
-    assert summarise_report.apply(args=(report.pk,)).get() == 2
+    assert tasks.run(summarise_report, report.pk).result == 2
 
     report.refresh_from_db()
     assert report.state == State.DONE
 
 
-def test_summarise_report_idempotency_a_second_run_gives_the_same() -> None:
+@pytest.mark.task("app.tasks.import_tasks.summarise_report", "idempotency")
+def test_summarise_report_executed_twice_ends_the_import_once(
+    tasks: TaskTester,
+) -> None:
     report = loaded_report()
 
-    results = [summarise_report.apply(args=(report.pk,)).get() for _ in range(2)]
+    def ended() -> list[tuple[object, ...]]:
+        return [*Report.objects.values_list("state", "summary", "finished_at")]
 
-    assert results == [2, 2]
+    [(state, _, _)] = tasks.twice(summarise_report, report.pk, effects=ended)
+
+    assert state == State.DONE
 
 
-def test_summarise_report_retry_follows_when_the_database_is_back(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.task("app.tasks.import_tasks.summarise_report", "retry")
+def test_summarise_report_is_retried_until_the_database_is_back(
+    tasks: TaskTester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = loaded_report()
     monkeypatch.setattr(imports, "summarise", locked_once(imports.summarise))
 
-    assert summarise_report.apply(args=(report.pk,)).get() == 2
+    run = tasks.run(summarise_report, report.pk)
+
+    assert (run.result, run.retry_delays) == (2, [1])
 
 
-def test_summarise_report_retry_waits_longer_after_every_attempt(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.task("app.tasks.import_tasks.summarise_report", "failure", "retry")
+def test_summarise_report_gives_up_when_the_database_stays_away(
+    tasks: TaskTester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(imports, "summarise", locked)
 
-    assert delays(summarise_report, 1, monkeypatch=monkeypatch) == [1, 2, 4, 8]
+    run = tasks.run(summarise_report, 1)
+
+    assert isinstance(run.error, OperationalError)
+    assert run.retry_delays == [1, 2, 4, 8, 16]
 
 
+@pytest.mark.task("app.tasks.import_tasks.fail_report", "execution")
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -70,51 +85,58 @@ def test_summarise_report_retry_waits_longer_after_every_attempt(
     ],
 )
 def test_fail_report_keeps_the_error_of_the_failed_task_as_reason(
-    error: Exception, reason: str
+    error: Exception, reason: str, tasks: TaskTester
 ) -> None:
     report = ReportFactory.create(state=State.RUNNING)
 
-    fail_report.apply(args=(failed_task(error), report.pk)).get()
+    assert tasks.run(fail_report, failed_task(error), report.pk).result == reason
 
     report.refresh_from_db()
     assert (report.state, report.error) == (State.FAILED, reason)
 
 
-def test_fail_report_names_the_chunk() -> None:
+@pytest.mark.task("app.tasks.import_tasks.fail_report", "execution")
+def test_fail_report_names_the_chunk(tasks: TaskTester) -> None:
     report = ReportFactory.create(state=State.RUNNING)
-    failed = failed_task(KeyError("name"))
 
-    fail_report.apply(args=(failed, report.pk), kwargs={"chunk": 3}).get()
+    tasks.run(fail_report, failed_task(KeyError("name")), report.pk, chunk=3)
 
     report.refresh_from_db()
     assert report.error == "chunk 3: KeyError: 'name'"
 
 
-def test_fail_report_of_a_task_whose_result_is_gone_still_fails_the_report() -> None:
+@pytest.mark.task("app.tasks.import_tasks.fail_report", "execution")
+def test_fail_report_of_a_task_whose_result_is_gone_still_fails_the_report(
+    tasks: TaskTester,
+) -> None:
     report = ReportFactory.create(state=State.RUNNING)
 
-    fail_report.apply(args=("expired", report.pk)).get()
+    tasks.run(fail_report, "expired", report.pk)
 
     report.refresh_from_db()
     assert (report.state, report.error) == (State.FAILED, "unknown; see the log")
 
 
-def test_fail_report_idempotency_a_message_delivered_twice_has_one_effect() -> None:
+@pytest.mark.task("app.tasks.import_tasks.fail_report", "idempotency")
+def test_fail_report_executed_twice_fails_the_report_once(tasks: TaskTester) -> None:
     report = ReportFactory.create(state=State.RUNNING)
     failed = failed_task(KeyError("name"))
-    fail_report.apply(args=(failed, report.pk)).get()
-    report.refresh_from_db()
-    first = report.finished_at
 
-    fail_report.apply(args=(failed, report.pk)).get()
+    def ended() -> list[tuple[object, ...]]:
+        return [*Report.objects.values_list("state", "finished_at")]
 
-    report.refresh_from_db()
-    assert report.finished_at == first
+    [(state, _)] = tasks.twice(fail_report, failed, report.pk, effects=ended)
+
+    assert state == State.FAILED
 
 
-def test_fail_report_retry_waits_longer_after_every_attempt(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.task("app.tasks.import_tasks.fail_report", "failure", "retry")
+def test_fail_report_gives_up_when_the_database_stays_away(
+    tasks: TaskTester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(imports, "fail", locked)
 
-    assert delays(fail_report, "x", 1, monkeypatch=monkeypatch) == [1, 2, 4, 8]
+    run = tasks.run(fail_report, "expired", 1)
+
+    assert isinstance(run.error, OperationalError)
+    assert run.retry_delays == [1, 2, 4, 8, 16]

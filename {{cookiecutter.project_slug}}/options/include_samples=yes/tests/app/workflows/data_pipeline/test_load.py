@@ -1,14 +1,14 @@
 """The task of the last stage."""
 
 import pytest
+from django.db import OperationalError
 
 from app.models import CaseResult, ReportChunk
 from app.services import imports
 from app.workflows.data_pipeline.load import load_chunk
 from tests.factories.imports import ReportChunkFactory
-from tests.harness.retries import delays, locked, locked_once
-
-pytestmark = pytest.mark.django_db
+from tests.harness.retries import locked, locked_once
+from tests.helpers.tester import TaskTester
 
 State = ReportChunk.State
 
@@ -21,50 +21,59 @@ def staged(count: int) -> list[dict[str, object]]:
     ]
 
 
-def test_execution_moves_the_chunk_on() -> None:
+@pytest.mark.task("app.workflows.data_pipeline.load.load_chunk", "execution")
+def test_execution_moves_the_chunk_on(tasks: TaskTester) -> None:
     chunk = ReportChunkFactory.create(state=State.TRANSFORMED, cases=staged(1))
 
-    load_chunk.apply(args=(chunk.report_id, chunk.number)).get()
+    assert tasks.run(load_chunk, chunk.report_id, chunk.number).error is None
 
     chunk.refresh_from_db()
     assert chunk.state == State.LOADED
 
 
-def test_cases_become_results() -> None:
+@pytest.mark.task("app.workflows.data_pipeline.load.load_chunk", "execution")
+def test_cases_become_results(tasks: TaskTester) -> None:
     chunk = ReportChunkFactory.create(state=State.TRANSFORMED, cases=staged(2))
 
-    assert load_chunk.apply(args=(chunk.report_id, chunk.number)).get() == 2
+    assert tasks.run(load_chunk, chunk.report_id, chunk.number).result == 2
 
     assert CaseResult.objects.filter(report=chunk.report_id).count() == 2
 
 
-def test_idempotency_a_message_delivered_twice_has_one_effect() -> None:
+@pytest.mark.task("app.workflows.data_pipeline.load.load_chunk", "idempotency")
+def test_idempotency_a_run_executed_twice_has_one_effect(tasks: TaskTester) -> None:
     chunk = ReportChunkFactory.create(state=State.TRANSFORMED, cases=staged(1))
-    load_chunk.apply(args=(chunk.report_id, chunk.number)).get()
-    chunk.refresh_from_db()
-    first = chunk.updated_at
 
-    load_chunk.apply(args=(chunk.report_id, chunk.number)).get()
+    def moved() -> tuple[object, ...]:
+        chunk.refresh_from_db()
+        return chunk.state, chunk.updated_at
 
-    chunk.refresh_from_db()
-    assert (chunk.state, chunk.updated_at) == (State.LOADED, first)
+    args = (chunk.report_id, chunk.number)
+    state, _ = tasks.twice(load_chunk, *args, effects=moved)
+
+    assert state == State.LOADED
 
 
+@pytest.mark.task("app.workflows.data_pipeline.load.load_chunk", "retry")
 def test_retry_follows_when_the_database_is_back(
-    monkeypatch: pytest.MonkeyPatch,
+    tasks: TaskTester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chunk = ReportChunkFactory.create(state=State.TRANSFORMED, cases=staged(1))
     monkeypatch.setattr(imports, "load", locked_once(imports.load))
 
-    load_chunk.apply(args=(chunk.report_id, chunk.number)).get()
+    run = tasks.run(load_chunk, chunk.report_id, chunk.number)
 
     chunk.refresh_from_db()
-    assert chunk.state == State.LOADED
+    assert (chunk.state, run.retry_delays) == (State.LOADED, [1])
 
 
-def test_retry_waits_longer_after_every_attempt(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.task("app.workflows.data_pipeline.load.load_chunk", "failure", "retry")
+def test_failure_when_the_database_stays_away(
+    tasks: TaskTester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(imports, "load", locked)
 
-    assert delays(load_chunk, 1, 1, monkeypatch=monkeypatch) == [1, 2, 4, 8]
+    run = tasks.run(load_chunk, 1, 1)
+
+    assert isinstance(run.error, OperationalError)
+    assert run.retry_delays == [1, 2, 4, 8, 16]

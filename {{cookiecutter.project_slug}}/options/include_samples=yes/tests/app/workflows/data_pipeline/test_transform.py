@@ -1,54 +1,66 @@
 """The task of the third stage."""
 
 import pytest
+from django.db import OperationalError
 
 from app.models import ReportChunk
 from app.services import imports
 from app.workflows.data_pipeline.transform import transform_chunk
 from tests.factories.imports import ReportChunkFactory
-from tests.harness.retries import delays, locked, locked_once
-
-pytestmark = pytest.mark.django_db
+from tests.harness.retries import locked, locked_once
+from tests.helpers.tester import TaskTester
 
 State = ReportChunk.State
 
 
-def test_execution_moves_the_chunk_on() -> None:
+@pytest.mark.task("app.workflows.data_pipeline.transform.transform_chunk", "execution")
+def test_execution_moves_the_chunk_on(tasks: TaskTester) -> None:
     chunk = ReportChunkFactory.create(state=State.VALIDATED)
 
-    transform_chunk.apply(args=(chunk.report_id, chunk.number)).get()
+    assert tasks.run(transform_chunk, chunk.report_id, chunk.number).error is None
 
     chunk.refresh_from_db()
     assert chunk.state == State.TRANSFORMED
 
 
-def test_idempotency_a_message_delivered_twice_has_one_effect() -> None:
+@pytest.mark.task(
+    "app.workflows.data_pipeline.transform.transform_chunk", "idempotency"
+)
+def test_idempotency_a_run_executed_twice_has_one_effect(tasks: TaskTester) -> None:
     chunk = ReportChunkFactory.create(state=State.VALIDATED)
-    transform_chunk.apply(args=(chunk.report_id, chunk.number)).get()
-    chunk.refresh_from_db()
-    first = chunk.updated_at
 
-    transform_chunk.apply(args=(chunk.report_id, chunk.number)).get()
+    def moved() -> tuple[object, ...]:
+        chunk.refresh_from_db()
+        return chunk.state, chunk.updated_at
 
-    chunk.refresh_from_db()
-    assert (chunk.state, chunk.updated_at) == (State.TRANSFORMED, first)
+    args = (chunk.report_id, chunk.number)
+    state, _ = tasks.twice(transform_chunk, *args, effects=moved)
+
+    assert state == State.TRANSFORMED
 
 
+@pytest.mark.task("app.workflows.data_pipeline.transform.transform_chunk", "retry")
 def test_retry_follows_when_the_database_is_back(
-    monkeypatch: pytest.MonkeyPatch,
+    tasks: TaskTester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chunk = ReportChunkFactory.create(state=State.VALIDATED)
     monkeypatch.setattr(imports, "transform", locked_once(imports.transform))
 
-    transform_chunk.apply(args=(chunk.report_id, chunk.number)).get()
+    run = tasks.run(transform_chunk, chunk.report_id, chunk.number)
 
     chunk.refresh_from_db()
-    assert chunk.state == State.TRANSFORMED
+    assert (chunk.state, run.retry_delays) == (State.TRANSFORMED, [1])
 
 
-def test_retry_waits_longer_after_every_attempt(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.task(
+    "app.workflows.data_pipeline.transform.transform_chunk", "failure", "retry"
+)
+def test_failure_when_the_database_stays_away(
+    tasks: TaskTester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(imports, "transform", locked)
 
-    assert delays(transform_chunk, 1, 1, monkeypatch=monkeypatch) == [1, 2, 4, 8]
+    run = tasks.run(transform_chunk, 1, 1)
+
+    assert isinstance(run.error, OperationalError)
+    assert run.retry_delays == [1, 2, 4, 8, 16]

@@ -1,0 +1,1 @@
+"""What tests of tasks are written with; `docs/testing.md` shows how."""
