@@ -44,6 +44,9 @@ class DurableTask(Task[P, R]):
         unique_key: a template that names arguments, such as `"invoice:{invoice_id}"`; of
             all calls with the same key, one at a time is active, and the others return its
             result. `apply_async(unique_key=…)` overrides it.
+        idempotent: why a second run with the same arguments does no harm, for people:
+            `"by nature: …"` or `"natural key: …"`. None where `atomic`, `unique_key` or the
+            use of `idempotency_key` says it.
         idempotency_key: the same on every attempt; for effects outside the database.
         start_interval: seconds between two starts over all workers, from `rate_limit`;
             None for no limit.
@@ -52,6 +55,7 @@ class DurableTask(Task[P, R]):
     abstract = True
     atomic = False
     unique_key: str | None = None
+    idempotent: str | None = None
     Request = "ledger.request:LedgerRequest"
     # Else Celery does not tell the backend about failures and retries of such a task.
     store_errors_even_if_ignored = True

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
     bind=True,
     name="ledger.tasks.prune",
     queue="maintenance",
+    idempotent="by nature: what is deleted is not found again",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=UNREACHABLE,

@@ -8,6 +8,7 @@ import re
 from typing import NamedTuple
 
 from tools.contract.project import Project
+from tools.contract.worker import Worker
 
 COMPOSE = "docker-compose.yml"
 
@@ -41,8 +42,16 @@ class Service(NamedTuple):
         return hours * 3600 + minutes * 60 + seconds
 
 
-def services(project: Project) -> list[Service]:
-    """Return the services in the order of the file."""
+def workers(project: Project) -> list[Worker]:
+    """Return the services that serve queues, in the order of the file."""
+    return [
+        Worker(service.name, service.line, service.queues, service.grace_seconds)
+        for service in _services(project)
+        if service.queues
+    ]
+
+
+def _services(project: Project) -> list[Service]:
     found: list[Service] = []
     section = ""
     for number, line in project.lines(COMPOSE):

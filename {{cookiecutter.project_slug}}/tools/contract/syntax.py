@@ -1,6 +1,9 @@
 """Small questions to a syntax tree."""
 
 import ast
+from collections.abc import Iterable, Iterator
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def literal(node: ast.AST | None) -> object:
@@ -18,3 +21,19 @@ def last_name(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def walk(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Yield every node in any of the trees."""
+    for node in nodes:
+        yield from ast.walk(node)
+
+
+def calls(nodes: Iterable[ast.AST]) -> Iterator[ast.Call]:
+    """Yield every call in any of the trees."""
+    return (node for node in walk(nodes) if isinstance(node, ast.Call))
+
+
+def docstring_of(function: Function) -> str:
+    """Return the docstring with its indentation cleaned, nothing if there is none."""
+    return ast.get_docstring(function) or ""

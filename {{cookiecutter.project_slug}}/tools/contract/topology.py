@@ -16,6 +16,7 @@ class Queue(NamedTuple):
 
     name: str
     line: int
+    pool: str
     soft_time_limit: int
     time_limit: int
     shutdown_grace: int
@@ -23,21 +24,33 @@ class Queue(NamedTuple):
 
 def queues(project: Project) -> dict[str, Queue]:
     """Return every `Queue(…)` of the topology by its name."""
-    calls = [
-        node
-        for node in ast.walk(project.tree(TOPOLOGY))
-        if isinstance(node, ast.Call) and last_name(node.func) == "Queue"
+    found = [
+        _queue(call)
+        for call in project.nodes(TOPOLOGY, ast.Call)
+        if last_name(call.func) == "Queue"
     ]
-    found = [_queue(call) for call in calls]
     return {queue.name: queue for queue in found}
+
+
+def pools_with_limits(project: Project) -> tuple[str, ...]:
+    """Return `POOLS_THAT_ENFORCE_TIME_LIMITS` of the topology."""
+    for assigned in project.nodes(TOPOLOGY, ast.Assign):
+        named = any(
+            last_name(target) == "POOLS_THAT_ENFORCE_TIME_LIMITS"
+            for target in assigned.targets
+        )
+        if named and isinstance(assigned.value, ast.Tuple):
+            return tuple(str(literal(pool)) for pool in assigned.value.elts)
+    return ()
 
 
 def _queue(call: ast.Call) -> Queue:
     given = keywords(call)
-    name = literal(given.get("name"))
+    name, pool = literal(given.get("name")), literal(given.get("pool"))
     seconds = [literal(given.get(field)) for field in SECONDS]
     return Queue(
         name if isinstance(name, str) else "",
         call.lineno,
+        pool if isinstance(pool, str) else "",
         *(number if isinstance(number, int) else 0 for number in seconds),
     )

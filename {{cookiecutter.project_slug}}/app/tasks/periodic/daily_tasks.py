@@ -10,6 +10,7 @@ from ledger.task import DurableTask
     bind=True,
     name="app.tasks.periodic.daily_tasks.prune_webhook_deliveries",
     queue="maintenance",
+    idempotent="by nature: what is deleted is not found again",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=DATABASE.errors,

@@ -1,22 +1,65 @@
-"""The rules of the contract. A new rule is a module here and a line in `RULES`."""
+"""The rules of the contract.
 
-from tools.contract.finding import Rule
-from tools.contract.rules.environment import environment_agrees
-from tools.contract.rules.jinja import no_jinja_left
-from tools.contract.rules.length import no_long_file
-from tools.contract.rules.parsing import every_python_file_parses
-from tools.contract.rules.task_declarations import every_task_is_explicit
-from tools.contract.rules.task_limits import every_task_fits_its_queue
-from tools.contract.rules.task_tests import every_task_is_tested
-from tools.contract.rules.workers import every_queue_has_a_worker
+A new rule is a function in a module here, an entry in `RULES`, and a page in `docs/rules/`.
+"""
+
+from tools.contract.rule import Rule
+from tools.contract.rules import (
+    arguments,
+    declarations,
+    environment,
+    files,
+    idempotency,
+    layout,
+    limits,
+    operations,
+    retries,
+    thin,
+    waiting,
+    workers,
+)
+from tools.contract.suppression import suppression
 
 RULES: tuple[Rule, ...] = (
-    no_jinja_left,
-    no_long_file,
-    every_python_file_parses,
-    environment_agrees,
-    every_queue_has_a_worker,
-    every_task_is_explicit,
-    every_task_fits_its_queue,
-    every_task_is_tested,
+    # a task's decorator
+    declarations.explicit_options,
+    declarations.bound_task,
+    declarations.task_name,
+    declarations.acks_late,
+    declarations.retry_policy,
+    retries.retry_errors,
+    limits.time_limits,
+    limits.known_queue,
+    limits.long_countdown,
+    idempotency.idempotency,
+    # its arguments
+    arguments.json_arguments,
+    arguments.mutable_default,
+    # its body
+    thin.task_queries,
+    thin.task_network,
+    thin.task_files,
+    thin.task_length,
+    waiting.waiting_for_results,
+    retries.bare_retry,
+    retries.unhandled_errors,
+    retries.swallowed_errors,
+    # where things are
+    layout.domain_modules,
+    layout.periodic_tasks,
+    layout.test_modules,
+    limits.queue_limits,
+    workers.queue_worker,
+    # operations
+    operations.hard_coded,
+    operations.environment_access,
+    operations.no_print,
+    environment.env_documented,
+    environment.env_declared,
+    environment.env_used,
+    # files
+    files.python_syntax,
+    files.file_length,
+    files.template_tags,
+    suppression,
 )

@@ -14,6 +14,7 @@ from ledger.task import DurableTask
     bind=True,
     name="app.tasks.periodic.monthly_tasks.archive_last_month",
     queue="maintenance",
+    idempotent="natural key: a month has one row of totals",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=DATABASE.errors,

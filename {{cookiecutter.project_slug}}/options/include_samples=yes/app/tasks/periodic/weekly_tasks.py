@@ -13,6 +13,7 @@ from ledger.task import DurableTask
     bind=True,
     name="app.tasks.periodic.weekly_tasks.mail_digest",
     queue="maintenance",
+    idempotent="natural key: a week has one mailing",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=DATABASE.errors,

@@ -10,6 +10,7 @@ from ledger.task import DurableTask
     bind=True,
     name="app.workflows.data_pipeline.extract.extract_cases",
     queue="cpu",
+    idempotent="natural key: report and number of the chunk",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=DATABASE.errors,

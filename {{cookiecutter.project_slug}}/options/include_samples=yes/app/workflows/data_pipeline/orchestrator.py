@@ -70,6 +70,7 @@ def import_report(self: DurableTask[[int], int], report_id: int) -> int:
     bind=True,
     name="app.workflows.data_pipeline.orchestrator.process_chunks",
     queue="fast",
+    idempotent="by nature: it only starts tasks that may run twice",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=DATABASE.errors,

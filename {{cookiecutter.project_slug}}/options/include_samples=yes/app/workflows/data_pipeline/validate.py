@@ -10,6 +10,7 @@ from ledger.task import DurableTask
     bind=True,
     name="app.workflows.data_pipeline.validate.validate_chunk",
     queue="fast",
+    idempotent="natural key: the chunk moves on from one state once",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=DATABASE.errors,

@@ -11,6 +11,7 @@ from ledger.task import DurableTask
     bind=True,
     name="app.workflows.user_onboarding.send_welcome.send_welcome",
     queue="io",
+    idempotent="natural key: a user has one welcome mailing",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=NETWORK.errors,

@@ -10,6 +10,7 @@ from ledger.task import DurableTask
     bind=True,
     name="app.workflows.user_onboarding.setup_defaults.setup_defaults",
     queue="fast",
+    idempotent="natural key: a user has one row of preferences",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=DATABASE.errors,
