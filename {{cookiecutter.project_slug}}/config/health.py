@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import DatabaseError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from kombu.exceptions import OperationalError
@@ -28,22 +29,24 @@ def ready(request: HttpRequest) -> JsonResponse:
         {
             "status": "ready" if ok else "not ready",
             "database": database,
-            "broker": _broker_state(),
+            "broker": broker_state(),
         },
         status=200 if ok else 503,
     )
 
 
-def _database_state() -> str:
-    try:
-        executor = MigrationExecutor(connection)
-        targets = executor.loader.graph.leaf_nodes()
-        return "migrations pending" if executor.migration_plan(targets) else "ok"
-    except DatabaseError:
-        return "down"
+def has_pending_migrations(database: BaseDatabaseWrapper) -> bool:
+    """Return whether a database lacks migrations that the code has.
+
+    Raises:
+        DatabaseError: if it does not answer.
+    """
+    executor = MigrationExecutor(database)
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
-def _broker_state() -> str:
+def broker_state() -> str:
+    """Return `ok` or `down`."""
     with celery_app.connection_for_write() as broker:
         # RabbitMQ calls a wrong password an error of a channel.
         down: Any = (*broker.connection_errors, *broker.channel_errors)
@@ -52,3 +55,10 @@ def _broker_state() -> str:
         except (OperationalError, *down):
             return "down"
     return "ok"
+
+
+def _database_state() -> str:
+    try:
+        return "migrations pending" if has_pending_migrations(connection) else "ok"
+    except DatabaseError:
+        return "down"

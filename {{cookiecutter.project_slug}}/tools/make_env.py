@@ -15,8 +15,8 @@ _BLANK = re.compile(rf"^({'|'.join(SECRETS)})=$", re.MULTILINE)
 
 def filled(example: str) -> str:
     """Return the text of `.env.example` with every blank secret filled at random."""
-    # 48 characters of [A-Za-z0-9_-]: nothing that a shell or a URL would need to escape
-    return _BLANK.sub(lambda blank: f"{blank[1]}={secrets.token_urlsafe(36)}", example)
+    # 64 characters of [A-Za-z0-9_-]: nothing that a shell or a URL would need to escape
+    return _BLANK.sub(lambda blank: f"{blank[1]}={secrets.token_urlsafe(48)}", example)
 
 
 def write(root: Path) -> bool:

@@ -33,7 +33,7 @@ def test_blank_secrets_are_filled_and_nothing_else(root: Path) -> None:
 
     written = read(root / ".env")
     filled = {name: len(value) for name, value in written.items() if len(value) > 32}
-    assert filled == {"SECRET_KEY": 48, "API_TOKEN": 48, "DATABASE_PASSWORD": 48}
+    assert filled == {"SECRET_KEY": 64, "API_TOKEN": 64, "DATABASE_PASSWORD": 64}
     assert (written["REDIS_PASSWORD"], written["EMAIL_HOST_PASSWORD"]) == ("given", "")
 
 
@@ -45,7 +45,7 @@ def test_every_secret_is_another_one(root: Path) -> None:
     second = read(root / ".env")
 
     secrets = [*first.values(), *second.values()]
-    assert len({secret for secret in secrets if len(secret) == 48}) == 6
+    assert len({secret for secret in secrets if len(secret) == 64}) == 6
 
 
 def test_only_the_owner_can_read_it(root: Path) -> None:
