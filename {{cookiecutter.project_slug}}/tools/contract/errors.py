@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from tools.contract.names import module_name
-from tools.contract.syntax import Function, docstring_of, keywords
+from tools.contract.syntax import Function, docstring_of, expression, keywords
 from tools.contract.tasks import Code
 
 # The section of a docstring, and the line of each error in it.
@@ -24,7 +24,9 @@ class Errors:
     def __init__(self, code: Code) -> None:
         self._code = code
 
-    def in_expression(self, path: str, node: ast.expr | None) -> set[str]:
+    def in_expression(
+        self, path: str, node: ast.expr | None, seen: frozenset[str] = frozenset()
+    ) -> set[str]:
         """Return the full names of the classes that an expression stands for.
 
         Follows tuples, sums of tuples, constants of modules, and the `errors` of policies;
@@ -33,16 +35,20 @@ class Errors:
         if node is None:
             return {"builtins.BaseException"}
         if isinstance(node, ast.Tuple | ast.List):
-            return set().union(*(self.in_expression(path, one) for one in node.elts))
-        if isinstance(node, ast.Starred):
-            return self.in_expression(path, node.value)
-        if isinstance(node, ast.BinOp):
-            left = self.in_expression(path, node.left)
-            return left | self.in_expression(path, node.right)
+            parts = node.elts
+        elif isinstance(node, ast.Starred):
+            parts = [node.value]
+        elif isinstance(node, ast.BinOp):
+            parts = [node.left, node.right]
+        else:
+            return self._in_name(path, node, seen)
+        return set().union(*(self.in_expression(path, one, seen) for one in parts))
+
+    def _in_name(self, path: str, node: ast.expr, seen: frozenset[str]) -> set[str]:
         full_name = self._code.names.of(path, node)
-        value = self._value(full_name)
+        value = self._value(full_name) if full_name not in seen else None
         if value:
-            return self.in_expression(*value)
+            return self.in_expression(*value, seen | {full_name})
         return {full_name} if full_name else set()
 
     def documented(self, path: str, function: Function) -> list[str]:
@@ -62,7 +68,11 @@ class Errors:
         """Whether an error is one of these classes, or descends from one."""
         return not classes.isdisjoint(self._ancestry(error))
 
-    def _ancestry(self, error: str) -> Iterator[str]:
+    def _ancestry(
+        self, error: str, seen: frozenset[str] = frozenset()
+    ) -> Iterator[str]:
+        if error in seen:
+            return  # of itself, which Python will not accept either
         yield error
         if error.startswith("builtins."):
             found = getattr(builtins, error.removeprefix("builtins."), object)
@@ -71,14 +81,16 @@ class Errors:
         if found_class:
             path, node = found_class
             for base in node.bases:
-                yield from self._ancestry(self._code.names.of(path, base))
+                yield from self._ancestry(
+                    self._code.names.of(path, base), seen | {error}
+                )
 
     def _named(self, path: str, name: str) -> str:
         """Return the full name of an error that a docstring names.
 
         Its module need not have imported it, where another one raises it.
         """
-        full_name = self._code.names.of(path, ast.parse(name, mode="eval").body)
+        full_name = self._code.names.of(path, expression(name))
         return full_name if "." in full_name else self._of_services.get(name, name)
 
     @cached_property

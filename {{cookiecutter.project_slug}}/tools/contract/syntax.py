@@ -34,6 +34,14 @@ def calls(nodes: Iterable[ast.AST]) -> Iterator[ast.Call]:
     return (node for node in walk(nodes) if isinstance(node, ast.Call))
 
 
+def expression(text: str) -> ast.expr | None:
+    """Return the expression that a text spells, None if it spells none."""
+    try:
+        return ast.parse(text, mode="eval").body
+    except SyntaxError:
+        return None
+
+
 def docstring_of(function: Function) -> str:
     """Return the docstring with its indentation cleaned, nothing if there is none."""
     return ast.get_docstring(function) or ""

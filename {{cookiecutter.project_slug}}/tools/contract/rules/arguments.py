@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tools.contract.finding import Finding
 from tools.contract.rule import rule
-from tools.contract.syntax import Function
+from tools.contract.syntax import expression, literal
 from tools.contract.tasks import TESTS, Code, Task
 
 PLAIN = ("builtins.int", "builtins.str", "builtins.float", "builtins.bool")
@@ -39,7 +39,7 @@ def json_arguments(code: Code) -> Iterator[Finding]:
     for task in code.tasks:
         if not task.path.startswith("app/"):
             continue  # the machinery passes on what others send
-        for argument in _arguments(task.function):
+        for argument in _arguments(task):
             if argument.annotation is None:
                 problem = f"argument {argument.arg} has no type"
                 yield task.finding(problem, mend, at=argument)
@@ -67,11 +67,13 @@ def mutable_default(code: Code) -> Iterator[Finding]:
                 yield task.finding(problem, mend, at=default)
 
 
-def _arguments(function: Function) -> list[ast.arg]:
-    """Return the arguments, without the `self` of a bound task."""
-    given = function.args
+def _arguments(task: Task) -> list[ast.arg]:
+    """Return the arguments of calls: the first of a bound task is its run."""
+    given = task.function.args
     positional = [*given.posonlyargs, *given.args]
-    if positional and positional[0].arg == "self":
+    if literal(task.declared.get("bind")) is True or (
+        positional and positional[0].arg == "self"
+    ):
         positional = positional[1:]
     others = [given.vararg, *given.kwonlyargs, given.kwarg]
     return [*positional, *(argument for argument in others if argument)]
@@ -87,32 +89,40 @@ def _defaults(task: Task) -> Iterator[Default]:
             yield argument, default
 
 
-def _not_json(code: Code, path: str, node: ast.expr) -> str:
+def _not_json(
+    code: Code, path: str, node: ast.expr, seen: frozenset[str] = frozenset()
+) -> str:
     """Return the part of a type that is no JSON, nothing if all of it is."""
     if isinstance(node, ast.Constant):
         if node.value is None:
             return ""
         if isinstance(node.value, str):
-            return _not_json(code, path, ast.parse(node.value, mode="eval").body)
+            written = expression(node.value)
+            return _not_json(code, path, written, seen) if written else node.value
     if isinstance(node, ast.BinOp):
-        return _not_json(code, path, node.left) or _not_json(code, path, node.right)
+        sides = (node.left, node.right)
+        return next(
+            filter(None, (_not_json(code, path, one, seen) for one in sides)), ""
+        )
     if isinstance(node, ast.Subscript):
-        return _not_json_inside(code, path, node)
+        return _not_json_inside(code, path, node, seen)
     full_name = code.names.of(path, node)
-    if full_name in PLAIN or _is_typed_dict(code, full_name):
+    if full_name in PLAIN or full_name in seen or _is_typed_dict(code, full_name):
         return ""
     alias = code.names.value(full_name)
-    return _not_json(code, *alias) if alias else ast.unparse(node)
+    return _not_json(code, *alias, seen | {full_name}) if alias else ast.unparse(node)
 
 
-def _not_json_inside(code: Code, path: str, node: ast.Subscript) -> str:
+def _not_json_inside(
+    code: Code, path: str, node: ast.Subscript, seen: frozenset[str]
+) -> str:
     outside = _short(code.names.of(path, node.value))
     if outside == "Literal":
         return ""
     if outside not in HOLDING:
         return ast.unparse(node)
     inside = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    return next(filter(None, (_not_json(code, path, one) for one in inside)), "")
+    return next(filter(None, (_not_json(code, path, one, seen) for one in inside)), "")
 
 
 def _short(full_name: str) -> str:
@@ -120,14 +130,17 @@ def _short(full_name: str) -> str:
     return name if module in ("typing", "collections.abc") else full_name
 
 
-def _is_typed_dict(code: Code, full_name: str) -> bool:
+def _is_typed_dict(
+    code: Code, full_name: str, seen: frozenset[str] = frozenset()
+) -> bool:
     found = code.names.class_of(full_name)
-    if not found:
+    if not found or full_name in seen:
         return False
     path, node = found
     bases = (code.names.of(path, base) for base in node.bases)
     return any(
-        base.rpartition(".")[2] in TYPED_DICTS or _is_typed_dict(code, base)
+        base.rpartition(".")[2] in TYPED_DICTS
+        or _is_typed_dict(code, base, seen | {full_name})
         for base in bases
     )
 

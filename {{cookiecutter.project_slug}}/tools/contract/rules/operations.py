@@ -29,6 +29,11 @@ ENVIRONMENT = ("os.environ", "os.getenv", "os.environb")
 SETTINGS_MODULE = "DJANGO_SETTINGS_MODULE"
 READER = "config/env.py"
 
+PRINTS = (
+    *("builtins.print", "pprint.pprint", "pprint.pp"),
+    *("sys.stdout.write", "sys.stderr.write"),
+)
+
 
 @rule(
     "hard-coded",
@@ -87,7 +92,7 @@ def no_print(code: Code) -> Iterator[Finding]:
     for path in code.python_in("app/", "config/", "ledger/"):
         for call in code.nodes(path, ast.Call):
             name = code.names.of(path, call.func)
-            if name in ("builtins.print", "sys.stdout.write", "sys.stderr.write"):
+            if name in PRINTS:
                 yield Finding(
                     path, call.lineno, f"calls {ast.unparse(call.func)}", mend
                 )

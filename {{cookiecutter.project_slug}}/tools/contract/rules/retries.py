@@ -49,11 +49,11 @@ def retry_errors(code: Code) -> Iterator[Finding]:
 )
 def bare_retry(code: Code) -> Iterator[Finding]:
     """Find `self.retry()` that does not say what went wrong."""
+    runs = {"self", "celery.current_task", *(task.name for task in code.tasks)}
     for path in code.thin_files:
         for call in code.nodes(path, ast.Call):
-            is_retry = (
-                isinstance(call.func, ast.Attribute) and call.func.attr == "retry"
-            )
+            owner, _, method = code.names.of(path, call.func).rpartition(".")
+            is_retry = method == "retry" and owner in runs
             given = "exc" in keywords(call) or len(call.args) > EXC_POSITION
             if is_retry and not given:
                 problem = f"{ast.unparse(call.func)}() without exc"
