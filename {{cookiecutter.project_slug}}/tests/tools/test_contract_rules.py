@@ -278,3 +278,17 @@ def test_error_is_handled_by_the_class_that_it_descends_from(sample: Sample) -> 
     sample.replace(TASKS, "except OSError", "except KeyError")
 
     assert (handled, sample.rules()) == ([], ["unhandled-errors"])
+
+
+def test_error_of_python_is_retried_by_the_class_that_it_descends_from(
+    sample: Sample,
+) -> None:
+    sample.write(
+        BILLING,
+        "def charge(invoice_id, *, idempotency_key):\n"
+        '    """Charge.\n\n    Raises:\n        ConnectionError: it is away.\n    """\n',
+    )
+    not_retried = sample.rules()
+    sample.replace(TASKS, "autoretry_for=NETWORK.errors", "autoretry_for=(OSError,)")
+
+    assert (not_retried, sample.rules()) == (["unhandled-errors"], [])
