@@ -1,4 +1,4 @@
-"""The generator, on a copy of this project.
+"""The generator, on a copy of this project, for a domain that no team will have.
 
 That what it writes is red at first, and green when the service is filled in, is tested where
 the project is baked.
@@ -20,7 +20,7 @@ from tools.scaffold.staging import Staging, staged
 
 ROOT = Path(__file__).resolve().parents[3]
 
-TASK = ("task", "--domain=billing", "--name=charge_invoice", "--queue=critical")
+TASK = ("task", "--domain=specimens", "--name=weigh_specimen", "--queue=critical")
 
 Generate = Callable[..., str]
 
@@ -41,9 +41,9 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def billing(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy with the task `charge_invoice`, to be left as it is."""
-    root = tmp_path_factory.mktemp("billing")
+def specimens(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy with the task `weigh_specimen`, to be left as it is."""
+    root = tmp_path_factory.mktemp("specimens")
     shutil.copytree(fresh, root, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Command, "root", root)
@@ -65,48 +65,48 @@ def generate(monkeypatch: pytest.MonkeyPatch) -> Generate:
 
 
 def test_task_gets_its_tests_its_service_and_its_line_in_the_docs(
-    fresh: Path, billing: Path
+    fresh: Path, specimens: Path
 ) -> None:
-    before, after = contents(fresh), contents(billing)
+    before, after = contents(fresh), contents(specimens)
 
     assert {path for path in after if before.get(path) != after[path]} == {
-        "tests/app/services/test_billing.py",
-        "tests/app/tasks/test_billing_tasks.py",
-        "app/services/billing.py",
-        "app/tasks/billing_tasks.py",
+        "tests/app/services/test_specimens.py",
+        "tests/app/tasks/test_specimens_tasks.py",
+        "app/services/specimens.py",
+        "app/tasks/specimens_tasks.py",
         "docs/tasks.md",
     }
     assert (
-        "| app.tasks.billing_tasks.charge_invoice | critical | 25 / 30 |"
+        "| app.tasks.specimens_tasks.weigh_specimen | critical | 25 / 30 |"
         in after["docs/tasks.md"]
     )
     assert "execution, failure, idempotency, retry" in after["docs/tasks.md"]
 
 
-def test_same_command_again_changes_nothing(billing: Path, generate: Generate) -> None:
-    before = contents(billing)
+def test_same_command_again_changes_nothing(specimens: Path, generate: Generate) -> None:
+    before = contents(specimens)
 
-    assert generate(billing, *TASK) == "It exists already, unchanged.\n"
+    assert generate(specimens, *TASK) == "It exists already, unchanged.\n"
 
-    assert contents(billing) == before
+    assert contents(specimens) == before
 
 
 def test_second_task_is_shown_as_a_diff_and_not_written(
-    billing: Path, generate: Generate
+    specimens: Path, generate: Generate
 ) -> None:
-    before = contents(billing)
-    second = ("task", "--domain=billing", "--name=refund_invoice", "--queue=io")
+    before = contents(specimens)
+    second = ("task", "--domain=specimens", "--name=wash_specimen", "--queue=io")
 
-    diff = generate(billing, *second, "--dry-run")
+    diff = generate(specimens, *second, "--dry-run")
 
-    assert contents(billing) == before
-    assert diff.startswith("--- a/tests/app/services/test_billing.py\n+++ b/tests/")
+    assert contents(specimens) == before
+    assert diff.startswith("--- a/tests/app/services/test_specimens.py\n+++ b/tests/")
     assert (
-        "+from app.tasks.billing_tasks import charge_invoice, refund_invoice\n" in diff
+        "+from app.tasks.specimens_tasks import wash_specimen, weigh_specimen\n" in diff
     )
     removed = [line for line in diff.splitlines() if line.startswith("-")]
     assert [line for line in removed if not line.startswith("---")] == [
-        "-from app.tasks.billing_tasks import charge_invoice"
+        "-from app.tasks.specimens_tasks import weigh_specimen"
     ]
 
 
@@ -114,21 +114,21 @@ def test_second_task_is_shown_as_a_diff_and_not_written(
     ("path", "old", "new", "message"),
     [
         (
-            "app/services/billing.py",
+            "app/services/specimens.py",
             "raise NotImplementedError(",
             'return ("done"',
-            "app/services/billing.py: charge_invoice exists and is different",
+            "app/services/specimens.py: weigh_specimen exists and is different",
         ),
         (
-            "app/tasks/billing_tasks.py",
-            "from app.services import billing\n",
-            "billing = None\n",
-            "app/tasks/billing_tasks.py: charge_invoice exists and is different",
+            "app/tasks/specimens_tasks.py",
+            "from app.services import specimens\n",
+            "specimens = None\n",
+            "app/tasks/specimens_tasks.py: weigh_specimen exists and is different",
         ),
     ],
 )
 def test_what_a_person_has_changed_is_never_overwritten(
-    billing: Path,
+    specimens: Path,
     tmp_path: Path,
     generate: Generate,
     path: str,
@@ -136,7 +136,7 @@ def test_what_a_person_has_changed_is_never_overwritten(
     new: str,
     message: str,
 ) -> None:
-    shutil.copytree(billing, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(specimens, tmp_path, dirs_exist_ok=True)
     text = (tmp_path / path).read_text()
     changed = text.replace(old, new).replace('queue="critical"', 'queue="io"')
     (tmp_path / path).write_text(changed)
@@ -154,11 +154,11 @@ def test_what_a_person_has_changed_is_never_overwritten(
         ([*TASK, "--queue=warp"], "queue 'warp': expected one of critical, fast, io"),
         ([*TASK, "--name="], "name '': expected words in lower case"),
         ([*TASK, "--domain=a/b"], "domain 'a/b': expected words in lower case"),
-        ([*TASK, "--name=billing"], "name 'billing': expected another name"),
-        ([*TASK, "--argument=invoice"], "expected the name of a primary key"),
+        ([*TASK, "--name=specimens"], "name 'specimens': expected another name"),
+        ([*TASK, "--argument=specimen"], "expected the name of a primary key"),
         (TASK[:3], "the following arguments are required: --queue"),
         (
-            ["periodic", "--domain=billing", "--name=close_day", "--every=year"],
+            ["periodic", "--domain=specimens", "--name=close_day", "--every=year"],
             "every 'year': expected one of hourly, daily, weekly, monthly",
         ),
         (
@@ -169,7 +169,7 @@ def test_what_a_person_has_changed_is_never_overwritten(
             ["workflow", "--name=month_end", "--steps=orchestrator", "--queue=io"],
             r"steps\[1\] 'orchestrator': expected another name than a module",
         ),
-        (["domain", "--name=billing", "--model=invoice"], "model 'invoice': expected"),
+        (["domain", "--name=specimens", "--model=invoice"], "model 'invoice': expected"),
     ],
 )
 def test_wrong_input_is_refused_and_nothing_is_written(
@@ -199,9 +199,9 @@ def test_project_that_does_not_load_gets_nothing_and_is_told_why(
 def test_domain_that_is_a_package_is_refused(
     tmp_path: Path, generate: Generate
 ) -> None:
-    (tmp_path / "app/services/billing").mkdir(parents=True)
+    (tmp_path / "app/services/specimens").mkdir(parents=True)
 
-    with pytest.raises(CommandError, match="app/services/billing/ is a package"):
+    with pytest.raises(CommandError, match="app/services/specimens/ is a package"):
         generate(tmp_path, *TASK)
 
 
