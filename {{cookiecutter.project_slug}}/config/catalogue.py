@@ -40,7 +40,7 @@ class Entry:
         queue: where its messages go.
         soft_time_limit: seconds.
         time_limit: seconds.
-        max_retries: attempts after the first one.
+        max_retries: attempts after the first one; None for no limit.
         retried: names of the errors that are retried.
         idempotency: what makes a second execution harmless; blank if it does not say.
         tests: the kinds of its tests, sorted.
@@ -52,7 +52,7 @@ class Entry:
     queue: str
     soft_time_limit: float
     time_limit: float
-    max_retries: int
+    max_retries: int | None
     retried: tuple[str, ...]
     idempotency: str
     tests: tuple[str, ...]
@@ -84,10 +84,12 @@ def entries() -> list[Entry]:
         Entry(
             task=name,
             queue=task.queue or queues.DEFAULT_QUEUE,
-            soft_time_limit=task.soft_time_limit,
-            time_limit=task.time_limit,
+            soft_time_limit=task.soft_time_limit or app.conf.task_soft_time_limit,
+            time_limit=task.time_limit or app.conf.task_time_limit,
             max_retries=task.max_retries,
-            retried=tuple(error.__name__ for error in task.autoretry_for),
+            retried=tuple(
+                error.__name__ for error in getattr(task, "autoretry_for", ())
+            ),
             idempotency=idempotency(task),
             tests=tuple(sorted(tests.get(name, ()))),
             schedule=tuple(_scheduled(name)),

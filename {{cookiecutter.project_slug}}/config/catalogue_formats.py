@@ -21,7 +21,8 @@ NOTHING = "–"
 
 def _cells(entry: Entry) -> list[str]:
     limits = f"{entry.soft_time_limit:g} / {entry.time_limit:g}"
-    retries = f"{entry.max_retries} after {', '.join(entry.retried)}"
+    most = "any number" if entry.max_retries is None else entry.max_retries
+    retries = f"{most} after {', '.join(entry.retried)}" if entry.retried else ""
     started_by = [f"workflow {name}" for name in entry.workflows]
     cells = [entry.task, entry.queue, limits, retries, entry.idempotency]
     cells += [", ".join(entry.tests), ", ".join((*entry.schedule, *started_by))]

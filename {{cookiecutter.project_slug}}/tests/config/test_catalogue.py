@@ -1,5 +1,6 @@
 """The catalogue of tasks, and the page that shows it."""
 
+import dataclasses
 import json
 import re
 from datetime import timedelta
@@ -138,10 +139,25 @@ def test_text_has_a_line_for_every_task(kind: str) -> None:
 
 
 def test_bar_in_a_cell_does_not_end_it() -> None:
-    entry = catalogue.entries()[0]
-    changed = catalogue.Entry(**{**vars(entry), "idempotency": "this | that"})
+    changed = dataclasses.replace(catalogue.entries()[0], idempotency="this | that")
 
     assert "| this \\| that |" in catalogue_formats.markdown([changed])
+
+
+@pytest.mark.parametrize(
+    ("declared", "words"),
+    [
+        (
+            {"max_retries": None, "retried": ("OSError",)},
+            "| any number after OSError |",
+        ),
+        ({"max_retries": 3, "retried": ()}, "| – |"),
+    ],
+)
+def test_retries_in_words(declared: dict[str, object], words: str) -> None:
+    changed = dataclasses.replace(catalogue.entries()[0], idempotency="x", **declared)  # type: ignore[arg-type]  # each fits its field
+
+    assert f"{words} x |" in catalogue_formats.markdown([changed])
 
 
 def test_diagram_is_valid_and_each_of_its_nodes_has_a_label() -> None:

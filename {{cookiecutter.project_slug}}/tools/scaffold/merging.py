@@ -23,14 +23,15 @@ def merged(existing: str, rendered: str) -> str:
             dictionaries.
 
     Raises:
-        Conflict: if a name has another meaning in the existing module. A fixture is no
-            conflict: the one that exists may have become better than the rendered one.
+        Conflict: if a name has two meanings, in the rendered module or because it has
+            another one in the existing module. A fixture is no conflict: the one that exists may have become better than the rendered one.
         SyntaxError: if the existing module is not valid Python.
     """
+    body = ast.parse(rendered).body
+    _check_distinct(body)
     if not existing.strip():
         return rendered
     text, needed = existing, set()
-    body = ast.parse(rendered).body
     for node in body:
         before = text
         if isinstance(node, Definition):
@@ -44,6 +45,14 @@ def merged(existing: str, rendered: str) -> str:
             if isinstance(node, ast.Import | ast.ImportFrom) and name in needed:
                 text = _with_import(text, name, source)
     return text
+
+
+def _check_distinct(body: list[ast.stmt]) -> None:
+    seen: set[str] = set()
+    for name, _ in _bound(body):
+        if name in seen:
+            raise Conflict(f"{name} would mean two things there")
+        seen.add(name)
 
 
 def _with_import(text: str, name: str, source: str) -> str:

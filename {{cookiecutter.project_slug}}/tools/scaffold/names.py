@@ -9,6 +9,9 @@ from django.core.management.base import CommandError
 
 MAX_CHARACTERS = 50
 
+# What the generated code calls its own things.
+TAKEN = ("last", "monkeypatch", "run", "self", "started", "tasks")
+
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _CAMEL = re.compile(r"([A-Z][a-z0-9]*)+")
 
@@ -29,6 +32,8 @@ def function(field: str, value: str) -> str:
         raise _refused(field, value, "a name that is no keyword of Python")
     if hasattr(builtins, value):
         raise _refused(field, value, "a name that is no built-in of Python")
+    if value in TAKEN:
+        raise _refused(field, value, f"another name than {', '.join(TAKEN)}")
     if value.startswith("test_"):
         raise _refused(field, value, "a name that pytest does not take for a test")
     return value

@@ -56,6 +56,12 @@ def test_import_of_a_name_that_is_something_else_is_a_conflict() -> None:
         )
 
 
+@pytest.mark.parametrize("existing", ["", MODULE])
+def test_new_name_that_means_two_things_is_a_conflict(existing: str) -> None:
+    with pytest.raises(Conflict, match="^re would mean two things there$"):
+        merged(existing, "import re\n\n\ndef re() -> None: ...\n")
+
+
 def test_fixture_that_exists_is_kept_as_a_person_has_made_it() -> None:
     made = "@pytest.fixture\ndef one_id() -> int:\n    return 2\n"
 
