@@ -83,7 +83,9 @@ def test_task_gets_its_tests_its_service_and_its_line_in_the_docs(
     assert "execution, failure, idempotency, retry" in after["docs/tasks.md"]
 
 
-def test_same_command_again_changes_nothing(specimens: Path, generate: Generate) -> None:
+def test_same_command_again_changes_nothing(
+    specimens: Path, generate: Generate
+) -> None:
     before = contents(specimens)
 
     assert generate(specimens, *TASK) == "It exists already, unchanged.\n"
@@ -169,7 +171,10 @@ def test_what_a_person_has_changed_is_never_overwritten(
             ["workflow", "--name=month_end", "--steps=orchestrator", "--queue=io"],
             r"steps\[1\] 'orchestrator': expected another name than a module",
         ),
-        (["domain", "--name=specimens", "--model=invoice"], "model 'invoice': expected"),
+        (
+            ["domain", "--name=specimens", "--model=invoice"],
+            "model 'invoice': expected",
+        ),
     ],
 )
 def test_wrong_input_is_refused_and_nothing_is_written(
