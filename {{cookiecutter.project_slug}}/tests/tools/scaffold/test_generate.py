@@ -4,11 +4,11 @@ That what it writes is red at first, and green when the service is filled in, is
 the project is baked.
 """
 
-import os
 import shutil
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -228,19 +228,27 @@ def test_copy_has_the_secrets_and_nothing_else_that_git_ignores(tmp_path: Path) 
     assert not staging.root.exists()
 
 
-def test_failure_half_way_takes_everything_back(tmp_path: Path) -> None:
+def test_failure_half_way_takes_everything_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project, copy = tmp_path / "project", tmp_path / "copy"
     for root in (project, copy):
         (root / "app").mkdir(parents=True)
-        (root / "app/__init__.py").touch()
         (root / "app/old.py").write_text("x = 1\n")
     (copy / "app/old.py").write_text("x = 2\n")
     (copy / "app/new.py").write_text("x = 3\n")
     (copy / "app/zoo.py").write_text("x = 4\n")
-    (project / "app/zoo.py").mkdir()  # where no file can be written
+    write = Path.write_text
 
-    with pytest.raises(OSError):
+    def full(file: Path, text: str, **options: Any) -> int:
+        write(file, text[:3], **options)
+        if file.name == "zoo.py":
+            raise OSError("no space left on device")
+        return write(file, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+
+    with pytest.raises(OSError, match="no space left"):
         Staging(copy, project).apply()
 
-    assert sorted(os.listdir(project / "app")) == ["__init__.py", "old.py", "zoo.py"]
-    assert (project / "app/old.py").read_text() == "x = 1\n"
+    assert contents(project) == {"app/old.py": "x = 1\n"}
