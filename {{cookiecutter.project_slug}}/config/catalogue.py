@@ -5,6 +5,7 @@ and workflows by the calls in `app/workflows`, both in the source.
 """
 
 import ast
+import inspect
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -107,9 +108,17 @@ def idempotency(task: object) -> str:
         declared.append("atomic")
     if key := getattr(task, "unique_key", None):
         declared.append(f"one at a time of {key}")
+    if _hands_on_its_key(task):
+        declared.append("idempotency key")
     if reason := getattr(task, "idempotent", None):
         declared.append(str(reason))
     return "; ".join(declared)
+
+
+def _hands_on_its_key(task: object) -> bool:
+    """Return whether the function of a task names `self.idempotency_key`."""
+    function = inspect.unwrap(getattr(task, "run", idempotency))  # autoretry wraps it
+    return "idempotency_key" in function.__code__.co_names
 
 
 def tests_by_task(folder: Path) -> dict[str, set[str]]:

@@ -47,6 +47,7 @@ def test_entry_says_what_the_task_declares(
     assert (entry.queue, entry.soft_time_limit, entry.time_limit) == ("io", 30, 40)
     assert entry.max_retries == 12
     assert entry.retried == ("TransientError", "OperationalError")
+    assert entry.idempotency == "idempotency key"
 
 
 def test_entry_says_when_the_clock_starts_the_task(
