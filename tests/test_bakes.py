@@ -64,7 +64,7 @@ def test_bake_looks_handwritten(baked: Bake) -> None:
         # But "-- " begins a signature in a mail: RFC 3676, section 4.3.
         assert not re.search(r"(?<!\n--)[ \t\r]$", text, re.MULTILINE), name
         # Pages quote Python, too.
-        most = "\n" * (4 if path.suffix in (".py", ".md") else 3)
+        most = "\n" * (4 if path.suffix in (".py", ".py-tpl", ".md") else 3)
         assert most not in text, f"{name}: too many blank lines"
 
 

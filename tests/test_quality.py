@@ -41,21 +41,23 @@ def project(tmp_path: Path, samples: str) -> Path:
 
 
 def run(project: Path, *command: str, **env: str) -> None:
-    """Run a command in the project, and show what it printed if it failed.
-
-    It sees no variable of ours that could change what is tested.
-    """
-    known = ("PATH", "HOME", "REQUIRE_SERVERS")
-    kept = {name: os.environ[name] for name in known if name in os.environ}
+    """Run a command in the project, and show what it printed if it failed."""
     finished = subprocess.run(
         command,
         cwd=project,
-        env=kept | {"LANG": "C.UTF-8"} | env,
+        env=environment() | env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     assert finished.returncode == 0, finished.stdout
+
+
+def environment() -> dict[str, str]:
+    """Return our environment without what could change what is tested."""
+    known = ("PATH", "HOME", "REQUIRE_SERVERS")
+    kept = {name: os.environ[name] for name in known if name in os.environ}
+    return kept | {"LANG": "C.UTF-8"}
 
 
 # Each with a cache of its own: in a shared one, mypy's Django plugin looks for the models of

@@ -42,6 +42,8 @@ INSTALLED_APPS = [
     "ledger",
     "app",
 ]
+if (BASE_DIR / "tools").is_dir():  # not in the image
+    INSTALLED_APPS.append("tools.scaffold")
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.docs import with_table
+from tools.docs import with_diagram, with_table
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -21,6 +21,17 @@ def test_first_table_is_replaced_and_the_rest_stays() -> None:
 def test_page_without_a_table_is_an_error() -> None:
     with pytest.raises(ValueError, match="no table"):
         with_table("# Queues\n", "| new |")
+
+
+def test_first_diagram_is_replaced_and_the_rest_stays() -> None:
+    page = with_diagram("a\n```mermaid\nold\n```\nb\n```\nc\n```\n", "new\nlines")
+
+    assert page == "a\n```mermaid\nnew\nlines\n```\nb\n```\nc\n```\n"
+
+
+def test_page_without_a_diagram_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no diagram"):
+        with_diagram("# Tasks\n", "new")
 
 
 def test_example_on_the_page_about_chaos_is_a_test_that_runs() -> None:
