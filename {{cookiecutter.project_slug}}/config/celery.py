@@ -5,7 +5,7 @@ import pkgutil
 from contextlib import suppress
 from importlib import import_module
 
-from celery.signals import setup_logging, worker_init
+from celery.signals import import_modules, setup_logging, worker_init
 from kombu.exceptions import OperationalError
 
 from ledger.app import LedgerCelery
@@ -33,8 +33,16 @@ def task_modules() -> list[str]:
     ]
 
 
-# A callable, because the packages can be imported only once Django is set up.
-app.autodiscover_tasks(task_modules, related_name="")
+@import_modules.connect(sender=app)
+def import_tasks(**kwargs: object) -> None:
+    """Import what holds tasks, once Django is set up.
+
+    Not `autodiscover_tasks()`: it goes on without a module that imports a package which is
+    not installed, and its tasks would be unknown.
+    https://github.com/celery/celery/blob/v5.6.0/celery/loaders/base.py (`find_related_module`)
+    """
+    for name in task_modules():
+        import_module(name)
 
 
 @worker_init.connect
