@@ -47,47 +47,47 @@ RAW = "{" + "% raw %" + "}" + "{" * 2 + " left }}" + "{" + "% endraw %" + "}"
 BREAKS = {
     "undeclared queue": (
         replacing(TASK, 'queue="io"', 'queue="warp"'),
-        "task deliver_webhook: queue 'warp' is not in config/queues.py",
+        f"{TASK}:17: [known-queue] task deliver_webhook: queue 'warp' is not in config/queues.py",
     ),
     "queue without worker": (
         replacing("docker-compose.yml", "manage.py worker slow", "manage.py beat"),
-        "queue 'slow': no service of docker-compose.yml has",
+        "[queue-worker] queue 'slow' has no worker in docker-compose.yml",
     ),
     "grace that differs from the topology": (
         replacing("docker-compose.yml", "stop_grace_period: 310s", "init: true"),
-        "worker-io needs `stop_grace_period: 310s`",
+        "[queue-worker] worker-io has another grace than its queue",
     ),
     "time limit above the queue's": (
         replacing(TASK, "time_limit=40", "time_limit=400"),
-        "time_limit=400 exceeds the 300 s of queue 'io'",
+        "[time-limits] task deliver_webhook: time_limit=400 exceeds the 300 s of its queue",
     ),
     "implicit option of a task": (
         replacing(TASK, "    acks_late=True,\n", ""),
-        "task deliver_webhook: write acks_late=True",
+        "[acks-late] task deliver_webhook: acks_late is missing",
     ),
     "file of 501 lines": (
         writing("app/long.py", "x = 1\n" * 501),
-        "app/long.py:501: 501 lines, at most 500 are accepted",
+        "app/long.py:501: [file-length] 501 lines, at most 500 are accepted",
     ),
     "leftover Jinja": (
         writing("docs/new.md", f"# New\n{RAW}\n"),
-        "docs/new.md:2: template tag '{" + "{ left }}' is left",
+        "docs/new.md:2: [template-tags] template tag '{" + "{ left }}' is left",
     ),
     "Python that does not parse": (
         writing("app/broken.py", "def\n"),
-        "app/broken.py:1: not valid Python",
+        "app/broken.py:1: [python-syntax] not valid Python",
     ),
     "variable that the example lacks": (
         replacing(".env.example", "LOG_LEVEL=INFO\n", ""),
-        "LOG_LEVEL is missing in .env.example",
+        "[env-documented] LOG_LEVEL is not in .env.example",
     ),
     "variable that no setting declares": (
         replacing(".env.example", "LOG_LEVEL=INFO\n", "LOG_LEVEL=INFO\nLOUD=1\n"),
-        "LOUD is not declared in config/env.py or config/app_env.py",
+        "[env-declared] LOUD is not declared in config/env.py or config/app_env.py",
     ),
     "task module without test module": (
         removing("tests/app/tasks/test_notification_tasks.py"),
-        f"{TASK}:1: has tasks but no tests/app/tasks/test_notification_tasks.py",
+        f"{TASK}:1: [test-modules] has tasks but no tests/app/tasks/test_notification_tasks.py",
     ),
     "overlay of no option": (
         writing("options/license_=MIT/LICENSE", "MIT\n"),
