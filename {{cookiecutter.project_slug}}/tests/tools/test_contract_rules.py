@@ -292,3 +292,35 @@ def test_error_of_python_is_retried_by_the_class_that_it_descends_from(
     sample.replace(TASKS, "autoretry_for=NETWORK.errors", "autoretry_for=(OSError,)")
 
     assert (not_retried, sample.rules()) == (["unhandled-errors"], [])
+
+
+# --- what to do about it
+
+
+def test_missing_limit_is_told_the_one_of_its_queue(sample: Sample) -> None:
+    sample.replace(TASKS, "    time_limit=30,\n", "")
+
+    [(finding, _)] = sample.check().findings
+
+    assert finding.mend == "write time_limit=…, in seconds, at most 30 (queue critical)"
+
+
+def test_unique_key_is_told_to_be_no_answer(sample: Sample) -> None:
+    sample.replace(TASKS, ", idempotency_key=self.idempotency_key", "")
+    sample.replace(TASKS, "    bind=True,\n", '    bind=True,\n    unique_key="one",\n')
+
+    [(finding, rule)] = sample.check().findings
+
+    assert rule.id == "idempotency"
+    assert "unique_key keeps away a second call" in finding.problem
+    assert "unique_key" not in finding.mend
+
+
+@pytest.mark.parametrize(
+    "key", ["'x'", "str(invoice_id)", "other.idempotency_key", "KEYS[invoice_id]"]
+)
+def test_key_that_is_not_the_runs_own_is_found(sample: Sample, key: str) -> None:
+    own = "idempotency_key=self.idempotency_key"
+    sample.replace(TASKS, own, f"idempotency_key={key}, run={own[16:]}")
+
+    assert sample.rules() == ["handed-on-key"]

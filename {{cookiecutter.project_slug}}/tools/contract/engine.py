@@ -6,7 +6,12 @@ from typing import NamedTuple
 from tools.contract.finding import Finding
 from tools.contract.rule import Rule
 from tools.contract.rules import RULES
-from tools.contract.suppression import problem_of, suppression, suppressions
+from tools.contract.suppression import (
+    Suppression,
+    problem_of,
+    suppression,
+    suppressions,
+)
 from tools.contract.tasks import Code
 
 
@@ -23,12 +28,12 @@ class Report(NamedTuple):
     Attributes:
         files: how many files were looked at.
         findings: in the order of files and lines.
-        suppressed: how many more there are that a comment allows.
+        suppressed: the comments that allow one more, each with its reason.
     """
 
     files: int
     findings: list[Broken]
-    suppressed: int
+    suppressed: list[Suppression]
 
 
 def check(root: Path) -> Report:
@@ -40,19 +45,18 @@ def check(root: Path) -> Report:
     project = Code(root)
     found = {Broken(finding, rule) for rule in RULES for finding in rule.check(project)}
     allowed = list(suppressions(project))
-    places = {(one.path, one.line, one.id) for one in allowed}
-    suppressed = {broken for broken in found if _place(broken) in places}
-    needed = {_place(broken) for broken in suppressed}
+    places = set(map(_place, found))
     known = {rule.id for rule in RULES}
-    wrong = (
-        problem_of(one, known, needed=(one.path, one.line, one.id) in needed)
-        for one in allowed
-    )
-    findings = found - suppressed | {
-        Broken(finding, suppression) for finding in wrong if finding
+    problems = {
+        one: problem_of(one, known, needed=one.place in places) for one in allowed
+    }
+    lifted = {one.place for one in allowed}
+    findings = {broken for broken in found if _place(broken) not in lifted} | {
+        Broken(problem, suppression) for problem in problems.values() if problem
     }
     in_order = sorted(findings, key=lambda broken: (broken.finding, broken.rule.id))
-    return Report(len(project.files), in_order, len(suppressed))
+    kept = [one for one, problem in problems.items() if not problem]
+    return Report(len(project.files), in_order, kept)
 
 
 def _place(broken: Broken) -> tuple[str, int, str]:

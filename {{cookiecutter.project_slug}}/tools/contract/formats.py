@@ -16,7 +16,10 @@ def as_json(report: Report) -> str:
     return json.dumps(
         {
             "files": report.files,
-            "suppressed": report.suppressed,
+            "suppressed": [
+                {"path": path, "line": line, "rule": id, "reason": reason}
+                for path, line, id, reason in report.suppressed
+            ],
             "findings": [
                 finding._asdict()
                 | {"rule": rule.id, "why": rule.why, "docs": rule.page}
@@ -40,7 +43,8 @@ def verdict(report: Report) -> str:
     """Return the last line: `contract: 387 files, 2 findings, 3 suppressed`."""
     count = len(report.findings)
     findings = f"{count or 'no'} finding{'' if count == 1 else 's'}"
-    suppressed = f", {report.suppressed} suppressed" if report.suppressed else ""
+    count = len(report.suppressed)
+    suppressed = f", {count} suppressed" if count else ""
     return f"contract: {report.files} files, {findings}{suppressed}"
 
 

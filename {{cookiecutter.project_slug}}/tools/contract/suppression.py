@@ -34,6 +34,11 @@ class Suppression(NamedTuple):
     id: str
     reason: str
 
+    @property
+    def place(self) -> tuple[str, int, str]:
+        """File, line and rule: what it lifts."""
+        return self.path, self.line, self.id
+
 
 @rule(
     "suppression",

@@ -32,6 +32,8 @@ RULES: tuple[Rule, ...] = (
     limits.known_queue,
     limits.long_countdown,
     idempotency.idempotency,
+    idempotency.handed_on_key,
+    idempotency.atomic_queue,
     # its arguments
     arguments.json_arguments,
     arguments.mutable_default,

@@ -91,17 +91,20 @@ def long_countdown(code: Code) -> Iterator[Finding]:
 
 def _limit_problems(task: Task, topology: dict[str, Queue]) -> Iterator[Finding]:
     soft, hard = (_seconds(task, option) for option in LIMITS)
+    queue = topology.get(str(literal(task.declared.get("queue"))))
     for option, seconds in zip(LIMITS, (soft, hard), strict=True):
         written = task.declared.get(option)
         if seconds is None:
             problem = "is missing" if written is None else "is not a plain number"
-            yield task.finding(f"{option} {problem}", "write seconds", at=written)
+            mend = f"write {option}=…, in seconds"
+            if queue:
+                mend += f", at most {getattr(queue, option)} (queue {queue.name})"
+            yield task.finding(f"{option} {problem}", mend, at=written)
     if soft is not None and hard is not None and not 0 < soft < hard:
         mend = "write 0 < soft_time_limit < time_limit"
         problem = f"soft_time_limit={soft} leaves no time before time_limit={hard}"
         at = task.declared["soft_time_limit"]
         yield task.finding(problem, mend, at=at)
-    queue = topology.get(str(literal(task.declared.get("queue"))))
     for option, seconds in zip(LIMITS, (soft, hard), strict=True):
         allowed = getattr(queue, option) if queue else None
         if allowed and seconds is not None and seconds > allowed:

@@ -57,7 +57,8 @@ def bare_retry(code: Code) -> Iterator[Finding]:
             given = "exc" in keywords(call) or len(call.args) > EXC_POSITION
             if is_retry and not given:
                 problem = f"{ast.unparse(call.func)}() without exc"
-                yield Finding(path, call.lineno, problem, "pass exc=error")
+                mend = "pass exc=error, or let the service raise a TransientError"
+                yield Finding(path, call.lineno, problem, mend)
 
 
 @rule("swallowed-errors", "An error that is swallowed looks like success.")

@@ -17,6 +17,8 @@ QUERIES = (
     *("select_related", "prefetch_related", "select_for_update", "refresh_from_db"),
     *("cursor", "execute", "executemany", "raw", "get_model"),
 )
+# Of a connection: found where that is imported.
+SQL = ("cursor", "execute", "executemany")
 QUERY_FUNCTIONS = (
     "django.shortcuts.get_object_or_404",
     "django.shortcuts.get_list_or_404",
@@ -58,14 +60,16 @@ MAX_STATEMENTS = 10
 def task_queries(code: Code) -> Iterator[Finding]:
     """Find queries, by Django's ORM or in SQL."""
     for path in code.thin_files:
-        for name, line in _imports(code, path, DATABASES):
+        imported = list(_imports(code, path, DATABASES))
+        for name, line in imported:
             yield Finding(path, line, f"imports {name}", SERVICE)
         for attribute in code.nodes(path, ast.Attribute):
             if attribute.attr in MANAGERS:
                 problem = f"queries by {ast.unparse(attribute)}"
                 yield Finding(path, attribute.lineno, problem, SERVICE)
         for call in code.nodes(path, ast.Call):
-            if _is_query(code, path, call.func):
+            is_reported = imported and getattr(call.func, "attr", "") in SQL
+            if _is_query(code, path, call.func) and not is_reported:
                 problem = f"queries by {ast.unparse(call.func)}()"
                 yield Finding(path, call.lineno, problem, SERVICE)
 

@@ -11,6 +11,7 @@ from ledger.task import DurableTask
     name="app.tasks.analytics_tasks.compute_overview",
     queue="cpu",
     unique_key="overview:{days}",
+    idempotent="by nature: it only reads, and what is fresh stays in the cache",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=DATABASE.errors,

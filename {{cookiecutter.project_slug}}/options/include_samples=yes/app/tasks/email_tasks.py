@@ -14,6 +14,7 @@ from ledger.task import DurableTask
     name="app.tasks.email_tasks.send_bulk",
     queue="io",
     unique_key="mailing:{mailing_id}",
+    idempotent="natural key: a delivery is claimed once, by its row",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=NETWORK.errors,

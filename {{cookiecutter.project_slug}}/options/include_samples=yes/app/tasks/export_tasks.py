@@ -14,6 +14,7 @@ from ledger.task import DurableTask
     name="app.tasks.export_tasks.write_export",
     queue="slow",
     unique_key="export:{export_id}",
+    idempotent="natural key: an export ends once, with the file in its row",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=NETWORK.errors,

@@ -38,6 +38,7 @@ def start(report_id: int) -> None:
     name="app.workflows.data_pipeline.orchestrator.import_report",
     queue="fast",
     unique_key="import:{report_id}",
+    idempotent="by nature: it only starts tasks that may run twice",
     acks_late=True,
     reject_on_worker_lost=True,
     autoretry_for=DATABASE.errors,
