@@ -1,11 +1,14 @@
 """`python -m tools.docs`: write into `docs/` what the project says about itself.
 
 The topology of `config/queues.py` goes into `queues.md`, the catalogue of tasks into
-`tasks.md`. The text around them is written by hand.
+`tasks.md`. The text around them is written by hand. With `--check` nothing is written, and
+the exit status is 1 if a page is out of date.
 """
 
+import argparse
 import os
 import re
+import sys
 from pathlib import Path
 
 import django
@@ -50,6 +53,34 @@ def queues_page(page: str) -> str:
     return with_table(page, queues.markdown())
 
 
+PAGES = {"queues.md": queues_page, "tasks.md": tasks_page}
+
+
+def main(arguments: list[str], folder: Path = DOCS) -> int:
+    """Write the pages, or compare them, and return the exit status.
+
+    Args:
+        arguments: of the command line.
+        folder: that holds the pages.
+    """
+    parser = argparse.ArgumentParser(prog="python -m tools.docs")
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    given = parser.parse_args(arguments)
+    late = []
+    for name, written in PAGES.items():
+        path = folder / name
+        page = path.read_text("utf-8")
+        if (text := written(page)) != page:
+            late.append(name)
+            if not given.check:
+                path.write_text(text, "utf-8")
+    if not given.check:
+        return 0
+    for name in late:
+        print(f"docs/{name} is out of date: run `make docs`", file=sys.stderr)
+    return 1 if late else 0
+
+
 def _replaced(pattern: re.Pattern[str], page: str, text: str, kind: str) -> str:
     replaced, count = pattern.subn(lambda found: text, page, count=1)
     if not count:
@@ -60,6 +91,4 @@ def _replaced(pattern: re.Pattern[str], page: str, text: str, kind: str) -> str:
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    for name, written in (("queues.md", queues_page), ("tasks.md", tasks_page)):
-        path = DOCS / name
-        path.write_text(written(path.read_text("utf-8")), "utf-8")
+    sys.exit(main(sys.argv[1:]))
