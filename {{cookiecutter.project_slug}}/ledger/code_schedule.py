@@ -34,7 +34,7 @@ def install(app: Any) -> None:
     Args:
         app: whose `beat_schedule` is installed.
     """
-    entries = {**_celerys_own(app), **app.conf.beat_schedule}
+    entries = declared(app)
     with transaction.atomic():
         _wait_for_other_beats()
         for name, entry in entries.items():
@@ -49,6 +49,32 @@ def install(app: Any) -> None:
             if gone.name not in entries:
                 log.info("entry %r left the code", gone.name)
                 gone.delete()
+
+
+def declared(app: Any) -> dict[str, Any]:
+    """Return the entries of the code by name, as they are written there."""
+    return {**_celerys_own(app), **app.conf.beat_schedule}
+
+
+def unsaved(app: Any, name: str, entry: Any) -> Any:
+    """Return an entry of the code as a `PeriodicTask` that is not in the database.
+
+    Args:
+        app: whose time zone holds for a crontab.
+        name: of the entry.
+        entry: as `declared` returns it.
+
+    Raises:
+        ValueError: for a schedule that the database cannot keep.
+    """
+    wanted = maybe_schedule(entry["schedule"], app=app)
+    for schedule_type, model, kind in ModelEntry.model_schedules:
+        if isinstance(wanted, schedule_type):
+            kept = {kind: model.from_schedule(wanted), "one_off": kind == "clocked"}
+            return PeriodicTask(
+                name=name, task=entry["task"], description=FROM_CODE, **kept
+            )
+    raise ValueError(f"the database cannot keep {wanted!r}")
 
 
 def fields(

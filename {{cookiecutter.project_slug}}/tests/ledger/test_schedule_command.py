@@ -5,12 +5,25 @@ from datetime import timedelta
 from io import StringIO
 from typing import Any
 
+import pytest
+from celery.schedules import crontab
 from django.core.management import call_command
 from django.utils import timezone
-from django_celery_beat.models import SolarSchedule
+from django_celery_beat.models import IntervalSchedule, PeriodicTask, SolarSchedule
 
+from config.celery import app
+from ledger.code_schedule import install
+from ledger.schedule import LedgerScheduler
 from tests.harness.effects.tasks import effect
 from tests.ledger.entries import EVERY, entry
+
+
+@pytest.fixture(autouse=True)
+def code(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the code says about the schedule: nothing, until a test adds to it."""
+    entries: dict[str, Any] = {}
+    monkeypatch.setitem(app.conf, "beat_schedule", entries)
+    return entries
 
 
 def listed(*options: str) -> str:
@@ -52,3 +65,42 @@ def test_table_has_a_line_per_entry() -> None:
 
     assert head.split() == ["name", "task", "schedule", "source", "last", "next"]
     assert line.startswith("entry ")
+
+
+def test_entry_of_the_code_is_listed_before_a_beat_has_seen_it(
+    code: dict[str, Any],
+) -> None:
+    noon = crontab(hour="12", minute="0")
+    code["noon"] = {"task": effect.name, "schedule": noon}
+
+    new = as_json()["noon"]
+    install(app)
+    stored = as_json()["noon"]
+
+    assert (new["source"], stored["source"]) == ("code, new", "code")
+    assert {**new, "source": "code"} == stored
+    assert "T12:00:00" in new["next"]
+
+
+def test_listing_writes_nothing(code: dict[str, Any]) -> None:
+    code["new"] = {"task": effect.name, "schedule": 77}
+
+    as_json()
+
+    assert not PeriodicTask.objects.exists()
+    assert not IntervalSchedule.objects.exists()
+
+
+def test_entry_of_the_code_that_cannot_run_says_why(code: dict[str, Any]) -> None:
+    code["sun"] = {"task": effect.name, "schedule": "at sunset"}
+
+    assert as_json()["sun"]["next"].startswith("never: ")
+
+
+def test_entry_that_has_not_ticked_yet_has_no_last_tick() -> None:
+    entry(name="begun", start_time=None, last_run_at=None)
+    beat = LedgerScheduler(app=app)
+    beat.tick()
+
+    assert PeriodicTask.objects.get(name="begun").last_run_at
+    assert as_json()["begun"]["last"] == "-"

@@ -1,14 +1,17 @@
 """`manage.py schedule`: what runs when, and when it ran last."""
 
 import json
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 
+from celery import current_app
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from ledger.code_schedule import FROM_CODE
+from ledger.code_schedule import FROM_CODE, declared, unsaved
 from ledger.schedule import due_times
 
 _COLUMNS = ("name", "task", "schedule", "source", "last", "next")
@@ -23,7 +26,9 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="for machines")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rows = [_row(entry) for entry in PeriodicTask.objects.order_by("name")]
+        stored = {entry.name: _row(entry) for entry in PeriodicTask.objects.all()}
+        found = {**dict(_new()), **stored}
+        rows = [found[name] for name in sorted(found)]
         if options["json"]:
             self.stdout.write(json.dumps(rows, indent=2))
             return
@@ -34,15 +39,36 @@ class Command(BaseCommand):
             self.stdout.write("  ".join(padded).rstrip())
 
 
+def _new() -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the entries of the code by name, as if no beat had seen them yet."""
+    for name, entry in declared(current_app).items():
+        try:
+            row = _row(unsaved(current_app, name, entry))
+        except Exception as error:  # as in `_next`
+            row = dict.fromkeys(_COLUMNS, "-") | {"name": name}
+            row |= {"task": str(entry.get("task")), "next": f"never: {error}"}
+        yield name, row | {"source": "code, new"}
+
+
 def _row(entry: Any) -> dict[str, str]:
     return {
         "name": entry.name,
         "task": entry.task,
         "schedule": str(entry.scheduler),
         "source": "code" if entry.description == FROM_CODE else "admin",
-        "last": _shown(entry.last_run_at),
+        "last": _last(entry),
         "next": _next(entry),
     }
+
+
+def _last(entry: Any) -> str:
+    """Return the last tick; `last_run_at` may be when beat began to count, too."""
+    moment = entry.last_run_at
+    if moment:
+        with suppress(Exception):  # an unusable schedule, about which `_next` tells
+            if next(due_times(entry, moment - timedelta(microseconds=1))) == moment:
+                return _shown(moment)
+    return "-"
 
 
 def _next(entry: Any) -> str:
