@@ -55,12 +55,13 @@ class NotPerTask(logging.Filter):
         return not hasattr(record, "data")
 
 
-def logging_config(*, level: str, output: str) -> dict[str, Any]:
+def logging_config(*, level: str, output: str, colours: bool = True) -> dict[str, Any]:
     """Return Django's `LOGGING` and configure structlog to match.
 
     Args:
         level: of the root logger, such as `INFO`.
         output: `json` for machines, `console` for people.
+        colours: whether `console` has them.
 
     Returns:
         A dictionary for `logging.config.dictConfig`; everything goes to stdout.
@@ -99,7 +100,9 @@ def logging_config(*, level: str, output: str) -> dict[str, Any]:
         else [
             for_people,
             structlog.dev.ConsoleRenderer(
-                exception_formatter=structlog.dev.plain_traceback, sort_keys=False
+                colors=colours,
+                exception_formatter=structlog.dev.plain_traceback,
+                sort_keys=False,
             ),
         ]
     )

@@ -29,6 +29,8 @@ os.environ |= {
     "LOG_LEVEL": "WARNING",
 }
 
+from config.env import env
+from config.logs import logging_config
 from config.settings import *
 from config.settings import DATABASES, INSTALLED_APPS
 
@@ -39,6 +41,9 @@ CELERY_IMPORTS = ["tests.harness.effects.tasks"]
 DATABASES["default"]["TEST"] = {"NAME": f"{SCRATCH}/test.sqlite3"}
 if DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
     del DATABASES["default"]["TEST"]
+
+# A failed test shows it, also in a file and in CI.
+LOGGING = logging_config(level=env.LOG_LEVEL, output="console", colours=False)
 
 # Unit tests need no server.
 CELERY_BROKER_URL = "memory://"

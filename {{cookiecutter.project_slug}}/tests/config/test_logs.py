@@ -128,3 +128,16 @@ def test_unusable_request_id_is_replaced(client: Client, sent: str) -> None:
 
     assert response["X-Request-ID"] != sent
     assert len(response["X-Request-ID"]) == 32
+
+
+@pytest.mark.parametrize("colours", [True, False])
+def test_colours_of_the_console_can_be_left_out(colours: bool) -> None:
+    configuration = logging_config(level="INFO", output="console", colours=colours)
+    configuration["handlers"]["stdout"]["stream"] = stream = io.StringIO()
+    logging.config.dictConfig(configuration)
+
+    structlog.stdlib.get_logger("app.example").warning("it happened")
+
+    logging.config.dictConfig(settings.LOGGING)
+    assert "it happened" in stream.getvalue()
+    assert ("\x1b[" in stream.getvalue()) == colours

@@ -52,6 +52,7 @@ class FinishedRun(Generic[R]):
         Raises:
             AssertionError: with the task's traceback, if it did not succeed.
         """
+        __tracebackhide__ = True
         assert self.state == State.SUCCEEDED, (
             f"{self.row.name} ended as {self.state}: {self.error!r}\n"
             f"{self.row.traceback or ''}"

@@ -1,6 +1,7 @@
 """The fixture `tasks`, tried on tasks that are right and on tasks that are not."""
 
 from collections import Counter
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -210,14 +211,14 @@ def test_atomic_task_whose_worker_dies_leaves_its_effect_once(
 
 
 def test_task_that_repeats_its_effect_is_found(tasks: TaskTester) -> None:
-    with pytest.raises(AssertionError, match="2 after the run was executed twice"):
+    with pytest.raises(AssertionError, match="executed twice: 1 -> 2"):
         tasks.twice(effect, "key", effects=left)
 
 
 def test_unique_key_does_not_save_a_body_that_repeats_its_effect(
     tasks: TaskTester,
 ) -> None:
-    with pytest.raises(AssertionError, match="2 after the run was executed twice"):
+    with pytest.raises(AssertionError, match="executed twice: 1 -> 2"):
         tasks.twice(once_per_key, "key", effects=left)
 
 
@@ -229,13 +230,43 @@ def test_other_services_see_one_idempotency_key(tasks: TaskTester) -> None:
 
 
 def test_plain_task_whose_message_is_executed_twice_is_found(tasks: TaskTester) -> None:
-    with pytest.raises(AssertionError, match="2 after the run was executed twice"):
+    with pytest.raises(AssertionError, match="executed twice: 1 -> 2"):
         tasks.twice(plain_effect, "key", effects=left)
 
 
 def test_comparison_of_no_effects_proves_nothing(tasks: TaskTester) -> None:
-    with pytest.raises(AssertionError, match="proves nothing"):
+    with pytest.raises(AssertionError, match="create what it works on first"):
         tasks.twice(add, 1, 2, effects=left)
+
+
+def test_effects_that_are_repeated_are_shown_without_those_that_are_not(
+    tasks: TaskTester,
+) -> None:
+    tasks.run(effect, "unchanged")
+
+    def tables() -> dict[str, list[dict[str, str]]]:
+        return {"Effect": [*Effect.objects.values("key", "run_id")]}
+
+    with pytest.raises(AssertionError, match=r"\+ Effect \{'key': 'key'") as error:
+        tasks.twice(effect, "key", effects=tables)
+
+    assert "unchanged" not in str(error.value)
+
+
+def test_failure_of_twice_is_shown_at_the_line_of_the_test(tasks: TaskTester) -> None:
+    with pytest.raises(AssertionError) as error:
+        tasks.twice(effect, "key", effects=left)
+
+    assert error.traceback.filter(error)[-1].path == Path(__file__)
+
+
+def test_failure_of_a_run_is_shown_at_the_line_of_the_test(tasks: TaskTester) -> None:
+    run = tasks.run(fail, "no such invoice")
+
+    with pytest.raises(AssertionError) as error:
+        run.result
+
+    assert error.traceback.filter(error)[-1].path == Path(__file__)
 
 
 def test_run_executed_twice_must_succeed(tasks: TaskTester) -> None:
@@ -248,14 +279,12 @@ def test_task_that_is_declared_idempotent_is_called_again(
 ) -> None:
     monkeypatch.setattr(atomic_effect, "idempotent", "by nature: a lie", raising=False)
 
-    with pytest.raises(
-        AssertionError, match="2 after a second call, 1 after the first"
-    ):
+    with pytest.raises(AssertionError, match="when it is called again: 1 -> 2"):
         tasks.twice(atomic_effect, "key", effects=left)
 
 
 def test_worker_dies_at_the_last_attempt_of_a_run_that_is_retried(
     tasks: TaskTester,
 ) -> None:
-    with pytest.raises(AssertionError, match="3 after the run was executed twice"):
+    with pytest.raises(AssertionError, match="executed twice: 2 -> 3"):
         tasks.twice(retried, 1, "key", effects=left)

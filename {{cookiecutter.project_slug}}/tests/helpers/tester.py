@@ -24,6 +24,7 @@ from ledger.models import TaskRun
 from ledger.states import FINAL
 from ledger.task import DurableTask
 from tests.harness.inline import InlineWorker, WorkerDied
+from tests.helpers.changes import changes
 from tests.helpers.finished import FinishedRun
 
 P = ParamSpec("P")
@@ -111,6 +112,7 @@ class TaskTester:
         Raises:
             AssertionError: listing the calls of this task that wait.
         """
+        __tracebackhide__ = True
         wanted = _named(task, *loads(dumps([args, kwargs])))
         waiting = self.enqueued(task)
         found = waiting.count(wanted)
@@ -151,6 +153,7 @@ class TaskTester:
                 if the run did not succeed.
             RuntimeError: inside a transaction, before whose commit nothing starts.
         """
+        __tracebackhide__ = True
         before = effects()
         begun = len(self._started)
         if isinstance(task, DurableTask):
@@ -158,22 +161,25 @@ class TaskTester:
         else:
             id, first, second = self._delivered_twice(task, args, kwargs, effects)
         self._finished(id, begun).result  # raises unless it succeeded
-        assert first in (before, second), (
-            f"{task.name}: {second!r} after the run was executed twice,"
-            f" {first!r} after the first time, {before!r} before"
-        )
-        assert second != before, (
-            f"{task.name}: {before!r} before and after; a task without effects proves"
-            " nothing here"
-        )
+        if first not in (before, second):
+            raise AssertionError(
+                f"{task.name} has further effects when its run is executed twice:"
+                f" {changes(first, second)}\nThe first time: {changes(before, first)}"
+            )
+        if second == before:
+            raise AssertionError(
+                f"{task.name} left no effects, which proves nothing here: create what it"
+                " works on first, or let `effects` return what another service received"
+            )
         if getattr(task, "idempotent", None):
             again = self.run(task, *args, **kwargs)
             again.result  # raises unless it succeeded
             third = effects()
-            assert third == second, (
-                f"{task.name} is declared idempotent: {third!r} after a second call,"
-                f" {second!r} after the first"
-            )
+            if third != second:
+                raise AssertionError(
+                    f"{task.name} is declared idempotent, and has further effects when it"
+                    f" is called again: {changes(second, third)}"
+                )
         return second
 
     def _crashed_and_repeated(
@@ -210,6 +216,7 @@ class TaskTester:
             yield
 
     def _finished(self, id: str, begun: int) -> FinishedRun[Any]:
+        __tracebackhide__ = True
         row = TaskRun.objects.filter(pk=id).first()
         assert row, f"run {id} left no row: a plain task that ignores its result"
         assert row.state in FINAL, (
