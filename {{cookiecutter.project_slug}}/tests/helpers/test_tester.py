@@ -244,7 +244,7 @@ def test_effects_that_are_repeated_are_shown_without_those_that_are_not(
 ) -> None:
     tasks.run(effect, "unchanged")
 
-    def tables() -> dict[str, list[dict[str, str]]]:
+    def tables() -> object:
         return {"Effect": [*Effect.objects.values("key", "run_id")]}
 
     with pytest.raises(AssertionError, match=r"\+ Effect \{'key': 'key'") as error:
