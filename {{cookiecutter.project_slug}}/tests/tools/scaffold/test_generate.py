@@ -5,6 +5,7 @@ the project is baked.
 """
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -263,6 +264,17 @@ def test_domain_that_is_a_package_is_refused(
 
     with pytest.raises(CommandError, match="app/services/specimens/ is a package"):
         generate(tmp_path, *TASK)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown_only"), [("", False), ("0", False), ("1", True)]
+)
+def test_dry_run_is_what_make_is_told(given: str, shown_only: bool) -> None:
+    command = ["make", "--dry-run", "VENV=elsewhere", "task", f"DRY={given}"]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert " generate task " in finished.stdout
+    assert ("--dry-run" in finished.stdout) == shown_only
 
 
 # --- staging
