@@ -62,7 +62,7 @@ def main() -> None:
     run_tool(root, "tools.make_env")
     run_tool(root, "tools.contract")
     print(f"\n{root.name} is ready. Next:")
-    print(f"  cd {shlex.quote(str(root))}\n  make install\n  make run")
+    print(f"  cd {shlex.quote(str(root))}\n  make run")
 
 
 if __name__ == "__main__":

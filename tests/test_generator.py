@@ -23,8 +23,10 @@ FENCE = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 COMMANDS = (
     "make task domain=parcels name=weigh_parcel queue=io",
+    "make task domain=parcels name=label_parcel queue=fast",
+    "make task domain=parcels name=route_parcel queue=cpu",
     "make periodic domain=parcels name=count_parcels every=hourly",
-    "make workflow name=dispatch domain=parcels steps=wrap_parcel,post_parcel queue=fast",
+    "make workflow name=dispatch domain=parcels steps=wrap_parcel,post_parcel queue=io",
 )
 
 SERVICE = '''\
@@ -38,15 +40,23 @@ def weigh_parcel(parcel_id: int, *, idempotency_key: str) -> str:
     return _tell(parcel_id)
 
 
+def label_parcel(parcel_id: int) -> str:
+    return _tell(parcel_id)
+
+
+def route_parcel(parcel_id: int) -> str:
+    return _tell(parcel_id)
+
+
 def count_parcels() -> str:
     return _tell(1)
 
 
-def wrap_parcel(dispatch_id: int) -> str:
+def wrap_parcel(dispatch_id: int, *, idempotency_key: str) -> str:
     return _tell(dispatch_id)
 
 
-def post_parcel(dispatch_id: int) -> str:
+def post_parcel(dispatch_id: int, *, idempotency_key: str) -> str:
     return _tell(dispatch_id)
 
 
@@ -57,6 +67,7 @@ def _tell(number: int) -> str:
         notification.create("https://parcels.example/", "parcel.seen", {})
     return "done"
 '''
+OWN_KEY = "idempotency_key=self.idempotency_key"
 GUARD = "if not notification.WebhookDelivery.objects.exists():"
 
 
@@ -136,8 +147,8 @@ def test_tutorial_of_the_readme_is_true(project: Path) -> None:
     say(project, task)
     test_file.write_text(f"{test_file.read_text()}\n\n{test}")
 
-    assert unit == unit_again == 'make unit PYTEST_ARGS="-k invoice"'
-    failed = failures(project, "-k", "invoice")
+    assert unit == unit_again
+    failed = failures(project, *unit.split('"')[1].split())
     assert_only_unwritten(failed)
     assert "test_charged_invoice_says_when" in failed
     say(project, lint)
@@ -169,8 +180,22 @@ def test_what_is_generated_is_clean_and_red_until_the_service_is_written(
 
     assert GUARD in SERVICE
     service.write_text(SERVICE.replace(GUARD, "if True:"))
-    # the steps of the workflow are atomic, so that this does no harm there
+    # the task of the queue fast is atomic, so that this does no harm there
     assert set(failures(project, *own)) == {
-        "test_weigh_parcel_executed_twice_leaves_the_rows_of_once",
-        "test_count_parcels_executed_twice_leaves_the_rows_of_once",
+        f"test_{task}_executed_twice_leaves_the_rows_of_once"
+        for task in (
+            "weigh_parcel",
+            "route_parcel",
+            "count_parcels",
+            "wrap_parcel",
+            "post_parcel",
+        )
+    }
+
+    service.write_text(SERVICE)
+    tasks = project / "app/tasks/parcels_tasks.py"
+    assert OWN_KEY in tasks.read_text()
+    tasks.write_text(tasks.read_text().replace(OWN_KEY, 'idempotency_key="always"'))
+    assert set(failures(project, *own)) == {
+        "test_weigh_parcel_executed_twice_hands_on_one_key"
     }

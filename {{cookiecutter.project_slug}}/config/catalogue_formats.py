@@ -29,9 +29,20 @@ def _cells(entry: Entry) -> list[str]:
     return [cell or NOTHING for cell in cells]
 
 
+def _short_cells(entry: Entry) -> list[str]:
+    """Return what a terminal has room for; the page shows the rest."""
+    task, queue, limits, retries, idempotency, _, started_by = _cells(entry)
+    reasons = [part.partition(":")[0] for part in idempotency.split("; ")]
+    short = ", ".join(reason.partition(" of ")[0] for reason in reasons)
+    tests = str(len(entry.tests) or NOTHING)
+    started_by = started_by.replace("crontab ", "").replace("workflow ", "")
+    most = retries.partition(" after ")[0]
+    return [task, queue, limits, most, short, tests, started_by]
+
+
 def table(entries: Iterable[Entry]) -> str:
-    """Return aligned columns for a terminal."""
-    lines: list[Sequence[str]] = [HEADINGS, *map(_cells, entries)]
+    """Return aligned columns for a terminal: of retries and tests, only how many."""
+    lines: list[Sequence[str]] = [HEADINGS, *map(_short_cells, entries)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(

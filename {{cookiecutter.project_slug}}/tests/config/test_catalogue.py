@@ -131,12 +131,22 @@ def test_json_has_every_field() -> None:
     assert rows[PRUNE]["schedule"] == ["crontab 10 3 * * *"]
 
 
-@pytest.mark.parametrize("kind", ["table", "md"])
-def test_text_has_a_line_for_every_task(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("md", ("maintenance", "840 / 900", "5 after OperationalError", "10 3 * * *")),
+        ("table", ("maintenance", "840 / 900", "  5  ", "  by nature  ", "10 3 * * *")),
+    ],
+)
+def test_text_has_a_line_for_every_task(kind: str, parts: tuple[str, ...]) -> None:
     [line] = [line for line in printed(kind).splitlines() if PRUNE in line]
 
-    for part in ("maintenance", "840 / 900", "5 after OperationalError", "10 3 * * *"):
+    for part in parts:
         assert part in line
+
+
+def test_table_fits_into_a_terminal() -> None:
+    assert max(map(len, printed("table").splitlines())) <= 140
 
 
 def test_bar_in_a_cell_does_not_end_it() -> None:

@@ -11,8 +11,12 @@ from django.core.management.base import CommandError
 from config import queues
 from tools.scaffold import names
 from tools.scaffold.rendering import render
+from tools.scaffold.safety import Safety, of_queue
 
 Files = Iterator[tuple[str, str]]
+
+# What a fixture says that has no factory to make a row.
+NO_FACTORY = "# no factory makes it: return the key of a row"
 
 # When a new periodic task runs, and how long a tick may wait (seconds): edit both in
 # config/schedule.py.
@@ -37,9 +41,7 @@ class Task:
         module: where the task goes.
         task_docstring: of a new module of tasks.
         test_docstring: of the tests of it.
-        policy: of the retries: NETWORK or DATABASE.
-        idempotency: what the decorator says about a second execution.
-        takes_key: whether the service gets the run's idempotency key.
+        safety: what makes a second execution harmless.
     """
 
     root: Path
@@ -50,9 +52,7 @@ class Task:
     module: str
     task_docstring: str
     test_docstring: str
-    policy: str
-    idempotency: str
-    takes_key: bool = False
+    safety: Safety
 
     def __post_init__(self) -> None:
         known = [queue.name for queue in queues.QUEUES]
@@ -75,9 +75,10 @@ class Task:
         yield f"{path}.py", rendered["task"]
 
     def _context(self) -> dict[str, Any]:
-        key = ["*", "idempotency_key: str"] if self.takes_key else []
-        own = ["idempotency_key=self.idempotency_key"] if self.takes_key else []
-        example = ['idempotency_key="key"'] if self.takes_key else []
+        takes_key = self.safety.takes_key
+        key = ["*", "idempotency_key: str"] if takes_key else []
+        own = ["idempotency_key=self.idempotency_key"] if takes_key else []
+        example = ['idempotency_key="key"'] if takes_key else []
         given = [self.argument] if self.argument else []
         typed = [f"{name}: int" for name in given]
         return {
@@ -87,10 +88,9 @@ class Task:
             "module": self.module,
             "queue": queues.by_name(self.queue),
             "argument": self.argument,
-            "policy": self.policy,
-            "idempotency": self.idempotency,
-            "takes_key": self.takes_key,
+            **self.safety._asdict(),
             "factory": factory(self.root, self.domain, self.argument),
+            "no_factory": NO_FACTORY,
             "task_docstring": self.task_docstring,
             "test_docstring": self.test_docstring,
             "service_parameters": ", ".join([*typed, *key]),
@@ -108,6 +108,11 @@ def task(
     names.function("name", name)
     argument = argument or default_argument(domain, name)
     names.argument("argument", argument)
+    safety = of_queue(queue)
+    if safety.takes_key:
+        # The braces are for the ledger, which fills the argument in.
+        unique_key = f'unique_key="{name}:' + "{" + argument + '}"'
+        safety = safety._replace(declared=unique_key)
     yield from Task(
         root=root,
         domain=domain,
@@ -117,10 +122,7 @@ def task(
         module=f"app.tasks.{domain}_tasks",
         task_docstring=f"Tasks of the {domain} domain.",
         test_docstring=f"The tasks of the {domain} domain.",
-        policy="NETWORK",
-        # The braces are for the ledger, which fills the argument in.
-        idempotency=f'unique_key="{name}:' + "{" + argument + '}"',
-        takes_key=True,
+        safety=safety,
     ).files()
 
 
@@ -133,6 +135,11 @@ def periodic(
     names.one_of("every", every, PERIODS)
     crontab, expires = PERIODS[every]
     module = f"app.tasks.periodic.{every}_tasks"
+    _of_one_period(root, name, every)
+    safety = of_queue(queue)
+    if not safety.takes_key:
+        reason = "by nature: a second run finds nothing left to do"
+        safety = safety._replace(declared=f'idempotent="{reason}"')
     yield from Task(
         root=root,
         domain=domain,
@@ -142,8 +149,7 @@ def periodic(
         module=module,
         task_docstring=f"Tasks that run {every}.",
         test_docstring=f"{every.capitalize()} tasks.",
-        policy="DATABASE",
-        idempotency='idempotent="by nature: a second run finds nothing left to do"',
+        safety=safety,
     ).files()
     context = {
         "every": every,
@@ -187,6 +193,7 @@ def workflow(
             "sentence": names.words(name).capitalize(),
             "in_words": ", then ".join(map(names.words, ordered)),
             "factory": factory(root, domain, argument),
+            "no_factory": NO_FACTORY,
         },
     )
     yield f"tests/{package}/test_orchestrator.py", rendered["test_orchestrator"]
@@ -200,8 +207,7 @@ def workflow(
             module=f"app.workflows.{name}.{step}",
             task_docstring=f"Step {number} of {len(ordered)}: {names.words(step)}.",
             test_docstring=f"Step {number} of {len(ordered)}: {names.words(step)}.",
-            policy="NETWORK",
-            idempotency="atomic=True",
+            safety=of_queue(queue),
         ).files()
     yield f"{package}/__init__.py", rendered["package"]
     yield f"{package}/orchestrator.py", rendered["orchestrator"]
@@ -211,6 +217,10 @@ def domain(root: Path, *, name: str, model: str) -> Files:
     """Yield the files of a domain: a table, its admin page, a factory and a service."""
     names.domain("name", name)
     names.model("model", model)
+    if (path := _model_elsewhere(root, name, model)) is not None:
+        raise CommandError(
+            f"model {model!r}: expected another name; it exists in {path}"
+        )
     model_words = names.words(model)
     rendered = render(
         "domain",
@@ -230,6 +240,14 @@ def domain(root: Path, *, name: str, model: str) -> Files:
     yield "app/admin/__init__.py", rendered["admins"]
 
 
+def domains(root: Path) -> list[str]:
+    """Return the domains that exist: the modules and packages of `app/services`."""
+    services = root / "app" / "services"
+    found = {path.parent.name for path in services.glob("*/__init__.py")}
+    found |= {path.stem for path in services.glob("*.py")}
+    return sorted(found - {"__init__", *names.NO_DOMAINS})
+
+
 def default_argument(domain: str, name: str) -> str:
     """Return `invoice_id` for `charge_invoice`, and the domain's id for a single word."""
     verb, _, subject = name.rpartition("_")
@@ -238,11 +256,38 @@ def default_argument(domain: str, name: str) -> str:
 
 def factory(root: Path, domain: str, argument: str) -> str:
     """Return the factory that makes what an argument names; blank if there is none."""
-    path = root / "tests" / "factories" / f"{domain}.py"
-    if not argument or not path.exists():
-        return ""
     wanted = argument.removesuffix("_id").replace("_", "") + "factory"
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef) and node.name.lower() == wanted:
-            return node.name
+    for name in _defined(root / "tests" / "factories" / f"{domain}.py"):
+        if name.lower() == wanted:
+            return name
     return ""
+
+
+def _of_one_period(root: Path, name: str, every: str) -> None:
+    """Refuse a name that a task of another period has: it would call the same service."""
+    for other in PERIODS:
+        path = f"app/tasks/periodic/{other}_tasks.py"
+        if other != every and name in _defined(root / path):
+            raise CommandError(
+                f"name {name!r}: expected another one; {path} has a task of this name"
+            )
+
+
+def _model_elsewhere(root: Path, domain: str, model: str) -> str | None:
+    """Return the module of another domain that has a model of this name."""
+    for path in sorted((root / "app" / "models").rglob("*.py")):
+        found = path.relative_to(root).as_posix()
+        if found != f"app/models/{domain}.py" and model in _defined(path):
+            return found
+    return None
+
+
+def _defined(path: Path) -> list[str]:
+    """Return the functions and classes of a module; none if it is missing."""
+    if not path.exists():
+        return []
+    return [
+        node.name
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    ]

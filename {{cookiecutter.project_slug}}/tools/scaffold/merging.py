@@ -11,7 +11,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class Conflict(Exception):
-    """A name is taken by something else; the message says which."""
+    """A name is taken by something else; the message says what the module has."""
 
 
 def merged(existing: str, rendered: str) -> str:
@@ -24,7 +24,8 @@ def merged(existing: str, rendered: str) -> str:
 
     Raises:
         Conflict: if a name has two meanings, in the rendered module or because it has
-            another one in the existing module. A fixture is no conflict: the one that exists may have become better than the rendered one.
+            another one in the existing module. A fixture is no conflict: the one that exists
+            may have become better than the rendered one.
         SyntaxError: if the existing module is not valid Python.
     """
     body = ast.parse(rendered).body
@@ -51,7 +52,7 @@ def _check_distinct(body: list[ast.stmt]) -> None:
     seen: set[str] = set()
     for name, _ in _bound(body):
         if name in seen:
-            raise Conflict(f"{name} would mean two things there")
+            raise Conflict(f"would have two things called {name}")
         seen.add(name)
 
 
@@ -59,7 +60,7 @@ def _with_import(text: str, name: str, source: str) -> str:
     tree = ast.parse(text)
     bound = dict(_bound(tree.body))
     if bound.get(name, source) != source:
-        raise Conflict(f"{name} is something else there")
+        raise Conflict(f"has something else called {name}")
     if name in bound:
         return text
     imports = [
@@ -80,7 +81,7 @@ def _with_definition(text: str, node: Definition, rendered: str) -> str:
         if name != node.name:
             continue
         if source != ast.unparse(node) and not _is_fixture(node):
-            raise Conflict(f"{name} exists and is different")
+            raise Conflict(f"already has {name}; choose another name")
         return text
     return f"{text.rstrip()}\n\n\n{_source(rendered, node)}\n"
 
@@ -88,14 +89,14 @@ def _with_definition(text: str, node: Definition, rendered: str) -> str:
 def _with_items(text: str, node: ast.Assign | ast.AnnAssign, rendered: str) -> str:
     """Return the text in which a list or dictionary has all items of the rendered one."""
     name = _target(node)
-    for key, added in _items(node.value).items():
+    for key, added in _items(name, node.value).items():
         collection = _value_of(text, name)
-        have = _items(collection)
+        have = _items(name, collection)
         if key not in have:
             parts = [ast.get_source_segment(rendered, part) or "" for part in added]
-            text = _with_item(text, collection, ": ".join(parts))
+            text = _with_item(text, collection, have, ": ".join(parts))
         elif [*map(ast.unparse, added)] != [*map(ast.unparse, have[key])]:
-            raise Conflict(f"{name}[{key}] exists and is different")
+            raise Conflict(f"already has another {name}[{key}]")
     return text
 
 
@@ -104,22 +105,23 @@ def _value_of(text: str, name: str) -> ast.expr:
         if isinstance(node, ast.Assign | ast.AnnAssign) and _target(node) == name:
             if node.value is not None:
                 return node.value
-    raise Conflict(f"{name} is missing")
+    raise Conflict(f"has no {name}")
 
 
-def _items(node: ast.expr | None) -> dict[str, list[ast.expr]]:
+def _items(name: str, node: ast.expr | None) -> dict[str, list[ast.expr]]:
     """Return the items of a list, or the keys and values of a dictionary, by source."""
     if isinstance(node, ast.List):
         return {ast.unparse(item): [item] for item in node.elts}
     if isinstance(node, ast.Dict):
         pairs = zip(node.keys, node.values, strict=True)
         return {ast.unparse(key): [key, value] for key, value in pairs if key}
-    raise Conflict("a list or dictionary that is spelled out was expected")
+    raise Conflict(f"computes {name}; expected items that are written out")
 
 
-def _with_item(text: str, collection: ast.expr, item: str) -> str:
+def _with_item(
+    text: str, collection: ast.expr, items: dict[str, list[ast.expr]], item: str
+) -> str:
     """Return the text with one more item: in its place in a sorted list, else at the end."""
-    items = _items(collection)
     if isinstance(collection, ast.List) and [*items] == sorted(items):
         key = ast.unparse(ast.parse(item, mode="eval"))
         for later in [parts[0] for other, parts in items.items() if other > key]:

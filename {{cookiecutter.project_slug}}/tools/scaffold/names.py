@@ -9,8 +9,11 @@ from django.core.management.base import CommandError
 
 MAX_CHARACTERS = 50
 
+# Modules of app/services that are none.
+NO_DOMAINS = ("errors",)
+
 # What the generated code calls its own things.
-TAKEN = ("last", "monkeypatch", "run", "self", "started", "tasks")
+TAKEN = ("last", "monkeypatch", "recorder", "run", "self", "started", "tasks")
 
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _CAMEL = re.compile(r"([A-Z][a-z0-9]*)+")
@@ -33,7 +36,8 @@ def function(field: str, value: str) -> str:
     if hasattr(builtins, value):
         raise _refused(field, value, "a name that is no built-in of Python")
     if value in TAKEN:
-        raise _refused(field, value, f"another name than {', '.join(TAKEN)}")
+        reserved = f"reserved by the generated tests: {', '.join(TAKEN)}"
+        raise _refused(field, value, f"a name that is not {reserved}")
     if value.startswith("test_"):
         raise _refused(field, value, "a name that pytest does not take for a test")
     return value
@@ -45,8 +49,8 @@ def domain(field: str, value: str) -> str:
     Raises:
         CommandError: as `function` does, and for `errors`, which is no domain.
     """
-    if value == "errors":
-        raise _refused(field, value, "a domain; app/services/errors.py is none")
+    if value in NO_DOMAINS:
+        raise _refused(field, value, f"a domain; app/services/{value}.py is none")
     return function(field, value)
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,8 +46,8 @@ class Staging:
         existing = file.read_text(encoding="utf-8") if file.exists() else ""
         try:
             text = merged(existing, rendered)
-        except (Conflict, SyntaxError) as error:
-            raise CommandError(f"nothing was written: {path}: {error}") from None
+        except Conflict as conflict:
+            raise CommandError(f"nothing was written: {path} {conflict}") from None
         if text != existing:
             file.write_text(text, encoding="utf-8")
 
@@ -61,7 +62,7 @@ class Staging:
         """Run `python -m module` in the copy.
 
         Raises:
-            CommandError: with what it printed, if it failed.
+            CommandError: with the error it ended with, if it failed.
         """
         # PYTHONPATH, because -m does not look into the current folder where
         # PYTHONSAFEPATH is set
@@ -72,11 +73,11 @@ class Staging:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            stdin=subprocess.DEVNULL,  # nobody sees its questions
         )
         if finished.returncode:
-            raise CommandError(
-                f"nothing was written: {module} failed:\n{finished.stdout.strip()}"
-            )
+            error = _error(finished.stdout, f"{self.root.resolve()}{os.sep}")
+            raise CommandError(f"nothing was written: {module} failed: {error}")
 
     def changes(self) -> dict[str, tuple[str | None, str]]:
         """Return old text (None for a new file) and new text of each changed file.
@@ -119,6 +120,18 @@ class Staging:
             (self.root / package / "__init__.py").touch()
 
 
+def refuse_broken(project: Project) -> None:
+    """See that every Python file can be parsed.
+
+    Raises:
+        CommandError: naming file, line and what is wrong there.
+    """
+    for path in project.python_files:
+        project.tree(path)
+    for path, (line, problem) in project.syntax_errors.items():
+        raise CommandError(f"nothing was written: {path}:{line}: {problem}")
+
+
 @contextmanager
 def staged(project: Path) -> Iterator[Staging]:
     """Copy what git would keep of a project, and its `.env`; remove the copy afterwards.
@@ -133,6 +146,25 @@ def staged(project: Path) -> Iterator[Staging]:
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(project / path, root / path)
         yield Staging(root, project)
+
+
+def _error(printed: str, root: str) -> str:
+    """Return what a process printed; of a traceback, its last line of ours and the error.
+
+    Args:
+        printed: by the process.
+        root: of our files, with a separator at its end.
+    """
+    before, traceback, after = printed.rpartition(
+        "Traceback (most recent call last):\n"
+    )
+    if not traceback:
+        return printed.strip()
+    # Frames are indented, the error is not.
+    error = re.search(r"^\S.*", after, re.MULTILINE | re.DOTALL)
+    ours = re.findall(rf'File "{re.escape(root)}(.+?)", line (\d+)', after)
+    where = "{}:{}: ".format(*ours[-1]) if ours else ""
+    return where + (error[0] if error else after).strip()
 
 
 def _text(file: Path) -> str | None:

@@ -5,6 +5,7 @@ the project is baked.
 """
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -119,13 +120,14 @@ def test_second_task_is_shown_as_a_diff_and_not_written(
             "app/services/specimens.py",
             "raise NotImplementedError(",
             'return ("done"',
-            "app/services/specimens.py: weigh_specimen exists and is different",
+            "app/services/specimens.py already has weigh_specimen; choose another name",
         ),
         (
             "app/tasks/specimens_tasks.py",
             "from app.services import specimens\n",
             "specimens = None\n",
-            "app/tasks/specimens_tasks.py: weigh_specimen exists and is different",
+            "app/tasks/specimens_tasks.py already has weigh_specimen; choose another "
+            "name",
         ),
     ],
 )
@@ -154,7 +156,11 @@ def test_what_a_person_has_changed_is_never_overwritten(
     ("arguments", "message"),
     [
         ([*TASK, "--queue=warp"], "queue 'warp': expected one of critical, fast, io"),
-        ([*TASK, "--name="], "name '': expected words in lower case"),
+        (
+            ["task", "--domain=", "--name=weigh", "--queue="],
+            "^domain, queue: expected a value, as in:\n  make task domain=billing name=",
+        ),
+        ([*TASK, "--name=Weigh"], "name 'Weigh': expected words in lower case"),
         ([*TASK, "--domain=a/b"], "domain 'a/b': expected words in lower case"),
         ([*TASK, "--name=specimens"], "name 'specimens': expected another name"),
         ([*TASK, "--argument=specimen"], "expected the name of a primary key"),
@@ -195,10 +201,60 @@ def test_project_that_does_not_load_gets_nothing_and_is_told_why(
     (tmp_path / "app/tasks/broken_tasks.py").write_text("1 / 0\n")
     before = contents(tmp_path)
 
-    with pytest.raises(CommandError, match="(?s)tools.docs failed:.*ZeroDivision"):
+    with pytest.raises(CommandError) as refused:
         generate(tmp_path, *TASK)
 
+    assert str(refused.value) == (
+        "nothing was written: tools.docs failed: "
+        "app/tasks/broken_tasks.py:1: ZeroDivisionError: division by zero"
+    )
     assert contents(tmp_path) == before
+
+
+def test_file_that_cannot_be_parsed_is_named_with_its_line(
+    tmp_path: Path, generate: Generate
+) -> None:
+    (tmp_path / "tests/factories").mkdir(parents=True)
+    (tmp_path / "tests/factories/specimens.py").write_text("x = 1\ny = (\n")
+
+    with pytest.raises(
+        CommandError,
+        match=r"^nothing was written: tests/factories/specimens\.py:2: '\(' was never",
+    ):
+        generate(tmp_path, *TASK)
+
+
+def test_domain_that_may_be_mistyped_is_shown_with_those_that_exist(
+    fresh: Path, specimens: Path, generate: Generate
+) -> None:
+    printed = generate(fresh, *TASK, "--dry-run").splitlines()[0]
+
+    assert printed.startswith("new domain: specimens (domains: ")
+    assert "notification" in printed and "errors" not in printed
+    assert "new domain" not in generate(specimens, *TASK)
+
+
+def test_fixture_that_has_no_factory_is_shown(
+    fresh: Path, tmp_path: Path, generate: Generate
+) -> None:
+    shutil.copytree(fresh, tmp_path, dirs_exist_ok=True)
+
+    printed = generate(tmp_path, *TASK)
+
+    assert "There is no factory for specimen_id" in printed
+    assert "`make domain name=specimens model=Specimen`" in printed
+
+
+def test_fixture_with_a_factory_needs_nothing(
+    fresh: Path, tmp_path: Path, generate: Generate
+) -> None:
+    shutil.copytree(fresh, tmp_path, dirs_exist_ok=True)
+    factories = tmp_path / "tests/factories/specimens.py"
+    factories.write_text("class SpecimenFactory: ...\n")
+
+    assert "no factory" not in generate(tmp_path, *TASK)
+    test = (tmp_path / "tests/app/tasks/test_specimens_tasks.py").read_text()
+    assert "    return SpecimenFactory.create().pk\n" in test
 
 
 def test_domain_that_is_a_package_is_refused(
@@ -210,7 +266,27 @@ def test_domain_that_is_a_package_is_refused(
         generate(tmp_path, *TASK)
 
 
+@pytest.mark.parametrize(
+    ("given", "shown_only"), [("", False), ("0", False), ("1", True)]
+)
+def test_dry_run_is_what_make_is_told(given: str, shown_only: bool) -> None:
+    command = ["make", "--dry-run", "VENV=elsewhere", "task", f"DRY={given}"]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert " generate task " in finished.stdout
+    assert ("--dry-run" in finished.stdout) == shown_only
+
+
 # --- staging
+
+
+def test_error_of_a_tool_that_is_no_traceback_is_shown_whole(tmp_path: Path) -> None:
+    (tmp_path / "tool.py").write_text("import sys\nsys.exit('one\\ntwo')\n")
+
+    with pytest.raises(
+        CommandError, match="^nothing was written: tool failed: one\ntwo$"
+    ):
+        Staging(tmp_path, tmp_path).run("tool")
 
 
 def test_copy_has_the_secrets_and_nothing_else_that_git_ignores(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_good_name_is_taken(check: Callable[[str, str], str], value: str) -> Non
         (names.function, "class", "no keyword"),
         (names.function, "match", "no keyword"),
         (names.function, "print", "no built-in"),
-        (names.function, "run", "another name than last, monkeypatch, run"),
+        (names.function, "run", "not reserved by the generated tests: last, "),
         (names.function, "test_charge", "pytest does not take for a test"),
         (names.domain, "errors", "app/services/errors.py is none"),
         (names.domain, "Billing", "words in lower case"),
