@@ -106,12 +106,12 @@ def idempotency(task: object) -> str:
     declared = []
     if getattr(task, "atomic", False):
         declared.append("atomic")
-    if key := getattr(task, "unique_key", None):
-        declared.append(f"one at a time of {key}")
     if _hands_on_its_key(task):
         declared.append("idempotency key")
     if reason := getattr(task, "idempotent", None):
         declared.append(str(reason))
+    if key := getattr(task, "unique_key", None):
+        declared.append(f"one at a time of {key}")
     return "; ".join(declared)
 
 

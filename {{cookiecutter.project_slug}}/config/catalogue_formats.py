@@ -32,8 +32,8 @@ def _cells(entry: Entry) -> list[str]:
 def _short_cells(entry: Entry) -> list[str]:
     """Return what a terminal has room for; the page shows the rest."""
     task, queue, limits, retries, idempotency, _, started_by = _cells(entry)
-    reasons = [part.partition(":")[0] for part in idempotency.split("; ")]
-    short = ", ".join(reason.partition(" of ")[0] for reason in reasons)
+    first_reason = idempotency.partition(";")[0]
+    short = first_reason.partition(":")[0].partition(" of ")[0]
     tests = str(len(entry.tests) or NOTHING)
     started_by = started_by.replace("crontab ", "").replace("workflow ", "")
     most = retries.partition(" after ")[0]
