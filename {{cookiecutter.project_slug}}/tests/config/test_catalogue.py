@@ -145,10 +145,6 @@ def test_text_has_a_line_for_every_task(kind: str, parts: tuple[str, ...]) -> No
         assert part in line
 
 
-def test_table_fits_into_a_terminal() -> None:
-    assert max(map(len, printed("table").splitlines())) <= 140
-
-
 def test_bar_in_a_cell_does_not_end_it() -> None:
     changed = dataclasses.replace(catalogue.entries()[0], idempotency="this | that")
 
