@@ -9,7 +9,13 @@ from django.db import transaction
 from ledger.models import TaskRun
 from ledger.states import State
 from tests.harness import impatient_settings
-from tests.harness.broker import flush, repeat, taking_back_after, unfinished, waiting
+from tests.harness.broker import (
+    lose_messages,
+    repeat,
+    taking_back_after,
+    unfinished,
+    waiting,
+)
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import atomic_effect, begin_then_work, effect
 from tests.harness.fixtures import StartWorker, WaitUntil
@@ -30,7 +36,7 @@ def test_flushall_with_hundreds_queued_loses_nothing(
     wait_until(lambda: Effect.objects.count() > 20)
     assert waiting(broker.url, "fast") > 100
 
-    flush(broker.url)
+    lose_messages(broker.url)
 
     wait_until(all_ended, timeout=60)
     assert sorted(Effect.objects.values_list("key", flat=True)) == sorted(keys)

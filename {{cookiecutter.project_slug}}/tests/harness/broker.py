@@ -124,6 +124,21 @@ def through(proxy: Proxy, url: str) -> str:
     return address._replace(netloc=f"{user}{at}{proxy.address}").geturl()
 
 
+def lose_messages(url: str) -> None:
+    """Delete all messages that wait; of Redis, everything else, too.
+
+    Of RabbitMQ the queues stay: a worker whose queue is deleted under it does not always
+    consume again.
+    """
+    if not is_rabbitmq(url):
+        flush(url)
+        return
+    with Connection(url) as connection:
+        channel: Any = connection.default_channel
+        for queue in QUEUES:
+            channel.queue_purge(queue.name)
+
+
 def flush(url: str) -> None:
     """Delete everything on the broker, also what workers hold.
 
