@@ -13,10 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_what_the_image_copies_is_enough_to_start_and_has_no_tools(
     tmp_path: Path,
 ) -> None:
-    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
-    kept = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text("utf-8"), re.M)
-    for name in re.findall(r"^COPY ([\w.]+) [\w.]+$", dockerfile, re.M):
-        assert name in kept, f"{name}: .dockerignore keeps it away"
+    dockerignore = (ROOT / ".dockerignore").read_text("utf-8")
+    for name in re.findall(r"^!(.+)$", dockerignore, re.M):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         copy(ROOT / name, tmp_path / name)
 
@@ -29,4 +27,5 @@ def test_what_the_image_copies_is_enough_to_start_and_has_no_tools(
     )
 
     assert checked.returncode == 0, checked.stderr
-    assert not (tmp_path / "tools").exists()
+    for name in ("tools", "tests", ".env", ".git", "secrets", "var"):
+        assert not (tmp_path / name).exists()
