@@ -123,7 +123,9 @@ class Env(AppEnv):
     WEB_BIND: str = "127.0.0.1"
     WEB_PORT: PositiveInt = 8000
     WEB_WORKERS: PositiveInt = 2
+    WEB_DRAIN_SECONDS: float = Field(default=0, ge=0)
     MEDIA_ROOT: Path = BASE_DIR / "var" / "media"
+    HEALTH_FILE: Path | None = None
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     LOG_FORMAT: Literal["console", "json"] = "json"
 

@@ -4,7 +4,9 @@ https://docs.gunicorn.org/en/stable/settings.html
 """
 
 from pathlib import Path
+from typing import Any
 
+from config import drain
 from config.env import env
 
 _host = f"[{env.WEB_BIND}]" if ":" in env.WEB_BIND else env.WEB_BIND
@@ -21,3 +23,9 @@ graceful_timeout = 30
 # Nobody controls the server but who started it.
 control_socket_disable = True
 reload = env.DEBUG
+
+
+def when_ready(server: Any) -> None:
+    """Let the load balancer know before the server stops."""
+    if env.WEB_DRAIN_SECONDS:
+        drain.before_stopping(env.WEB_DRAIN_SECONDS)

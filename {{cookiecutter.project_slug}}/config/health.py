@@ -1,33 +1,54 @@
 """Health checks of the web process, for Compose, Kubernetes and load balancers."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db import DatabaseError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from kombu.exceptions import OperationalError
 
+from config import drain
 from config.celery import app as celery_app
 
 
-def alive(request: HttpRequest) -> JsonResponse:
+class HealthMiddleware:
+    """Answers `/healthz` and `/readyz` before anything asks for ALLOWED_HOSTS.
+
+    Probes name whatever address they have as the host: that of a pod, for example.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path == "/healthz":
+            return alive()
+        if request.path == "/readyz":
+            return ready()
+        return self.get_response(request)
+
+
+def alive() -> JsonResponse:
     """Answer 200 while the process serves requests, whatever else is down."""
     return JsonResponse({"status": "alive"})
 
 
-def ready(request: HttpRequest) -> JsonResponse:
+def ready() -> JsonResponse:
     """Answer 200 when requests can be served, else 503.
 
-    The database must answer and its migrations be applied. A broker that is down is
+    The database must answer and its migrations be applied, and the server not be about to
+    stop. A broker that is down is
     reported and leaves the status at 200: taking every web process out of rotation would
     make an outage of the background work one of the whole service.
     """
     database = _database_state()
-    ok = database == "ok"
+    stopping = drain.begun()
+    ok = database == "ok" and not stopping
     return JsonResponse(
         {
-            "status": "ready" if ok else "not ready",
+            "status": "ready" if ok else "stopping" if stopping else "not ready",
             "database": database,
             "broker": broker_state(),
         },

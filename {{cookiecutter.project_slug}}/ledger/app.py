@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import django
 from celery import Celery
+from celery.app.control import Control
 from celery.result import AsyncResult
 from celery.utils import uuid
+from django.apps import apps
+from kombu.utils.objects import cached_property
 
 
 class LedgerCelery(Celery[Any]):
@@ -18,6 +22,13 @@ class LedgerCelery(Celery[Any]):
 
     task_cls = "ledger.task:DurableTask"
     control_cls = "ledger.control:LedgerControl"
+
+    @cached_property
+    def control(self) -> Control:
+        """Celery's remote control, for `celery inspect` before Django is set up, too."""
+        if not apps.ready:
+            django.setup()
+        return super().control
 
     @contextmanager
     def producer_or_acquire(  # type: ignore[override]  # also a context manager

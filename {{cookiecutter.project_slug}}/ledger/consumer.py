@@ -13,13 +13,16 @@ from celery.exceptions import InvalidTaskError
 from celery.worker.consumer import Consumer
 from django.db import close_old_connections
 
-from ledger import refused
+from ledger import health, refused
 from ledger.claim import UNREACHABLE
 
 log = logging.getLogger(__name__)
 
 # Seconds after which a message is taken again that the database could not keep.
 DATABASE_AWAY_SECONDS = 2.0
+
+# Seconds from one sign of life of the main loop to the next.
+TURN_SECONDS = 1.0
 
 
 class LedgerConsumer(Consumer):
@@ -29,6 +32,32 @@ class LedgerConsumer(Consumer):
     """
 
     connection_errors: tuple[type[Exception], ...]  # the types of Celery leave it out
+
+    def start(self) -> None:
+        """Consume until the worker ends; the pool's processes have been forked by now."""
+        health.start(self.hostname)
+        super().start()
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long it takes; kombu calls back every second meanwhile."""
+        health.turned("not connected to the broker")
+        ensure = conn.ensure_connection
+
+        def turning(*args: Any, callback: Any = None, **kwargs: Any) -> Any:
+            def wait() -> None:
+                health.turned("the broker does not answer")
+                if callback is not None:
+                    callback()
+
+            return ensure(*args, callback=wait, **kwargs)
+
+        conn.ensure_connection = turning
+        return super().ensure_connected(conn)
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        """Say, as long as the loop goes round, that it consumes."""
+        super().register_with_event_loop(hub)
+        hub.call_repeatedly(TURN_SECONDS, health.turned)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Return what takes a message, with a check before it.

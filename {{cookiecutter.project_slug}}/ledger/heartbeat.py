@@ -11,7 +11,7 @@ from celery.worker import state
 from django.db import connection
 
 from config.env import env
-from ledger import lease
+from ledger import health, lease
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def _run(stop: threading.Event) -> None:
     while not stop.wait(env.LEDGER_HEARTBEAT_SECONDS):
         try:
             beat()
+            health.leases_renewed()
         except Exception:
             # The database is away. The lease is several beats long; the next one may do.
             log.warning("leases not renewed", exc_info=True)

@@ -8,6 +8,7 @@ alone.
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from celery.exceptions import TaskRevokedError, WorkerLostError
@@ -49,17 +50,26 @@ def start(stop: threading.Event) -> threading.Thread:
     return thread
 
 
-def run(stop: threading.Event) -> None:
-    """Work until `stop` is set, whatever is down in the meantime."""
+def run(
+    stop: threading.Event, turned: Callable[[str], None] = lambda problem: None
+) -> None:
+    """Work until `stop` is set, whatever is down in the meantime.
+
+    Args:
+        stop: ends the work.
+        turned: called after each step, with what went wrong or a blank.
+    """
     while not stop.is_set():
-        pause = POLL_SECONDS
+        problem = ""
         try:
             if not step():
-                pause = RETRY_SECONDS
+                problem = "the broker does not answer"
         except Exception:
             log.warning("relay could not work", exc_info=True)
             connection.close()
-            pause = RETRY_SECONDS
+            problem = "the database does not answer"
+        turned(problem)
+        pause = RETRY_SECONDS if problem else POLL_SECONDS
         _wake.wait(lanes.pause(pause))
         _wake.clear()
     connection.close()

@@ -23,7 +23,7 @@ from django.db.models.lookups import LessThanOrEqual
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from config.env import env
-from ledger import code_schedule, enqueue, plain
+from ledger import code_schedule, enqueue, health, plain
 from ledger.claim import UNREACHABLE
 from ledger.due import EPOCH, next_due
 from ledger.models import TaskRun
@@ -115,7 +115,9 @@ class LedgerScheduler(DatabaseScheduler):  # type: ignore[misc]  # it has no typ
                 raise SystemExit from None
             log.warning("beat could not work, ticks wait", exc_info=True)
             connection.close()
+            health.turned("the database does not answer")
             return RETRY_SECONDS
+        health.turned()
         return float(min([*waits, self.max_interval]))
 
     def _entries(self) -> "QuerySet[Any]":

@@ -37,8 +37,8 @@ LAST_SECONDS = 0.5
 _asked = threading.Event()
 
 
-def ask(**kwargs: Any) -> None:
-    """Let the grace begin; a receiver of `worker_shutting_down`, inside a signal handler."""
+def ask() -> None:
+    """Let the grace begin; called inside a signal handler."""
     _asked.set()
 
 

@@ -1,5 +1,6 @@
 """Connect the ledger to Celery's workers, by their signals."""
 
+import socket
 import threading
 import time
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from celery import Task, signals
 from django.db import connections
 
-from ledger import doorbell, heartbeat, lease, relay, shutdown, sql
+from ledger import doorbell, health, heartbeat, lease, relay, shutdown, sql
 from ledger.states import State
 from ledger.task import DurableTask, claim_of
 
@@ -23,8 +24,9 @@ def connect() -> None:
     for signal, handler in (
         (signals.worker_init, _name_worker),
         (signals.worker_ready, _start_threads),
-        (signals.worker_shutting_down, shutdown.ask),
+        (signals.worker_shutting_down, _shut_down),
         (signals.worker_shutdown, _stop_threads),
+        (signals.beat_init, _watch_beat),
         (signals.task_prerun, _use_sound_connection),
         (signals.task_prerun, _forget_adopted),
         (signals.task_success, _commit),
@@ -41,7 +43,18 @@ def _name_worker(sender: Any, **kwargs: Any) -> None:
 def _start_threads(**kwargs: Any) -> None:
     _stop.clear()
     _threads[:] = [heartbeat.start(_stop), relay.start(_stop)]
+    health.watch(*_threads)
     shutdown.start(release=_stop_threads)
+
+
+def _shut_down(**kwargs: Any) -> None:
+    """Let the grace begin; inside a signal handler."""
+    health.stop()
+    shutdown.ask()
+
+
+def _watch_beat(**kwargs: Any) -> None:
+    health.start(f"beat@{socket.gethostname()}")
 
 
 def _stop_threads(**kwargs: Any) -> None:

@@ -6,7 +6,9 @@ import pytest
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from kombu import Connection
+from pytest_django import Settings
 
+from config import drain
 from config.celery import app
 from config.env import NO_BROKER_URL
 
@@ -37,3 +39,23 @@ def test_not_ready_while_migrations_are_pending(client: Client) -> None:
 
     assert response.status_code == 503
     assert response.json()["database"] == "migrations pending"
+
+
+def test_probe_may_name_any_host_and_come_without_tls(
+    client: Client, settings: Settings
+) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+
+    assert client.get("/healthz", headers={"host": "10.0.0.5:8000"}).status_code == 200
+
+
+@pytest.mark.django_db
+def test_not_ready_when_the_server_is_about_to_stop(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain, "begun", lambda: True)
+
+    response = client.get("/readyz")
+
+    assert response.status_code == 503
+    assert response.json()["status"] == "stopping"

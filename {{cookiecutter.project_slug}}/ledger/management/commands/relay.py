@@ -2,12 +2,13 @@
 
 import logging
 import signal
+import socket
 import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from ledger import relay
+from ledger import health, relay
 
 log = logging.getLogger(__name__)
 
@@ -29,4 +30,5 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, ask_to_stop)
         signal.signal(signal.SIGINT, ask_to_stop)
         log.info("relay works")
-        relay.run(stop)
+        health.start(f"relay@{socket.gethostname()}")
+        relay.run(stop, health.turned)

@@ -10,6 +10,7 @@ from typing import Any
 import celery
 from celery.exceptions import Ignore, Reject
 from celery.result import AsyncResult
+from celery.worker.control import control_command
 from django.db import connection
 
 from ledger.decorator import shared_task
@@ -463,3 +464,9 @@ def limited(self: DurableTask[..., str], key: str) -> str:
 @shared_task(base=celery.Task, rate_limit="10/s")
 def plain_limited() -> None:
     """Do nothing, ten times a second in each worker."""
+
+
+@control_command()
+def stand_still(state: Any) -> None:
+    """Keep the main thread of a worker from everything else."""
+    time.sleep(3600)
