@@ -12,13 +12,16 @@ PROJECT := {{cookiecutter.project_slug}}
 BAKES_PYTHON := .cache/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-bakes test demo bake lint format lock clean
+.PHONY: help install install-bakes test test-docker demo bake lint format lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: install install-bakes  ## Run the template's tests; PYTEST_ARGS="-k hooks" runs some
 	$(PYTHON) -m pytest --numprocesses=2 --dist=worksteal $(PYTEST_ARGS)
+
+test-docker: install  ## Run a bake in containers, break and replace them; needs Docker
+	$(PYTHON) -m pytest -m docker --capture=no --verbose tests/test_docker.py $(PYTEST_ARGS)
 
 demo: install  ## Bake, install, start, import a report and stop; REPORT=path imports yours
 	$(PYTHON) scripts/demo.py $(if $(REPORT),--report "$(REPORT)")

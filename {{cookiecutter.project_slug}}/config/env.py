@@ -1,7 +1,7 @@
 """The environment as one typed object: every operational setting of the service.
 
-Each field is one variable. A value is taken from the process environment, else from
-`.env`, else from the default here; a malformed value, and a name in `.env` that is not
+Each field is one variable. A value is taken from the file that `<NAME>_FILE` names (of a
+secret), else from the process environment, else from `.env`, else from the default here; a malformed value, and a name in `.env` that is not
 declared here, stops the process at start with the variable's name. Business settings of
 `app/` are declared in `config/app_env.py`; both are read as `from config.env import env`.
 Nothing else in the project reads the environment.
@@ -25,7 +25,13 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from config import queues
 from config.app_env import AppEnv
@@ -86,6 +92,18 @@ def _long_enough(value: SecretStr) -> SecretStr:
     return value
 
 
+# Secrets, and addresses that may hold one. Each may be given as a file instead.
+FROM_FILES = (
+    "SECRET_KEY",
+    "API_TOKEN",
+    "DATABASE_URL",
+    "DATABASE_PASSWORD",
+    "REDIS_URL",
+    "BROKER_URL",
+    "CELERY_RESULT_BACKEND",
+    "EMAIL_HOST_PASSWORD",
+)
+
 TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
 RedisUrl = Annotated[str, _starts_with("redis://", "rediss://")]
 RabbitUrl = Annotated[str, _starts_with("amqp://", "amqps://")]
@@ -100,6 +118,35 @@ PerQueue = Annotated[
 ]
 
 
+class SecretFiles(PydanticBaseSettingsSource):
+    """Values from files: `SECRET_KEY_FILE=/run/secrets/secret_key` in the environment.
+
+    The way of containers, because everybody who may look at one sees its variables.
+    """
+
+    def get_field_value(
+        self, field: FieldInfo, field_name: str
+    ) -> tuple[str | None, str, bool]:
+        """Return what the file of a variable holds, if one is named."""
+        path = os.environ.get(f"{field_name}_FILE")
+        if not path:
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"{field_name}_FILE: cannot read {path}: {error.strerror}"
+            ) from None
+
+    def __call__(self) -> dict[str, Any]:
+        found = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+            if name in FROM_FILES
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
 class Env(AppEnv):
     """Everything that differs between a laptop, a test run and production."""
 
@@ -110,6 +157,19 @@ class Env(AppEnv):
         extra="forbid",
         hide_input_in_errors=True,
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read files, too; a file wins over a variable."""
+        files = SecretFiles(settings_cls)
+        return init_settings, files, env_settings, dotenv_settings
 
     # --- the service
     SERVICE_NAME: str
@@ -138,6 +198,7 @@ class Env(AppEnv):
     # limits in 2
     REDIS_URL: RedisUrl = NO_BROKER_URL
     REDIS_PASSWORD: SecretStr | None = None  # of the server that we start ourselves
+    FLOWER_PASSWORD: SecretStr | None = None  # of docker-compose.yml alone
     REDIS_TIMEOUT_SECONDS: PositiveFloat = 5.0
 
     # --- Celery

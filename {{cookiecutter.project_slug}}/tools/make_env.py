@@ -8,7 +8,13 @@ import re
 import secrets
 from pathlib import Path
 
-SECRETS = ("SECRET_KEY", "API_TOKEN", "DATABASE_PASSWORD", "REDIS_PASSWORD")
+SECRETS = (
+    "SECRET_KEY",
+    "API_TOKEN",
+    "DATABASE_PASSWORD",
+    "REDIS_PASSWORD",
+    "FLOWER_PASSWORD",
+)
 
 _BLANK = re.compile(rf"^({'|'.join(SECRETS)})=$", re.MULTILINE)
 

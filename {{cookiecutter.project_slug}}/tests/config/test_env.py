@@ -87,3 +87,36 @@ def test_lists_and_concurrency_are_read_from_plain_text(
 
     assert env.ALLOWED_HOSTS == ["a.example", "b.example"]
     assert env.WORKER_CONCURRENCY == {"io": 16}
+
+
+def test_secret_is_read_from_a_file_which_wins_over_the_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret_key"
+    secret.write_text("from a file " + "0" * 32 + "\n")
+
+    loaded = load_with(monkeypatch, SECRET_KEY_FILE=str(secret), SECRET_KEY="x" * 32)
+
+    assert loaded.SECRET_KEY.get_secret_value() == "from a file " + "0" * 32
+
+
+def test_secret_file_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing"
+
+    with pytest.raises(
+        ImproperlyConfigured, match=f"SECRET_KEY_FILE: cannot read {missing}"
+    ):
+        load_with(monkeypatch, SECRET_KEY_FILE=str(missing))
+
+
+def test_every_secret_can_be_given_as_a_file() -> None:
+    secret = {
+        name
+        for name, field in environment.Env.model_fields.items()
+        if "SecretStr" in str(field.annotation)
+    }
+
+    only_of_servers = {"REDIS_PASSWORD", "FLOWER_PASSWORD"}
+    assert secret - only_of_servers <= set(environment.FROM_FILES)

@@ -1,0 +1,281 @@
+"""The bake in containers, on a real engine: it comes up, is broken, replaced, and loses nothing.
+
+`make test-docker` runs these, in this order, and shows what they do. They need a Docker
+engine and its base images.
+"""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.baking import bake
+from tests.load import CASES, Load
+from tests.stack import Stack, running, say, wait_until
+
+pytestmark = pytest.mark.docker
+
+# What may be added to the base image; compressed, it is about a third.
+IMAGE_BUDGET_MB = 130
+WARM_BUILD_SECONDS = 30
+
+IMPORT_SECONDS = 60
+
+# A worker's lease, and room for a slow machine.
+RECOVERY_SECONDS = 180
+
+
+# The main process is the child of Docker's init, and the pool's are its children.
+KILL_POOL_PROCESS = """
+import os, signal
+stats = [open(f"/proc/{pid}/stat").read().split() for pid in os.listdir("/proc") if pid.isdigit()]
+main = min(int(stat[0]) for stat in stats if stat[3] == "1")
+os.kill(max(int(stat[0]) for stat in stats if stat[3] == str(main)), signal.SIGKILL)
+"""
+
+
+def fresh(folder: Path, slug: str) -> Path:
+    folder.mkdir()
+    baked = bake(folder, {"project_slug": slug, "include_samples": "yes"})
+    assert baked.exit_status == 0, baked.output
+    return baked.root
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A bake whose image is removed in the end."""
+    root = fresh(tmp_path_factory.mktemp("docker") / "bake", "docker_test")
+    yield root
+    subprocess.run(["docker", "image", "rm", "--force", "docker-test"])
+
+
+@pytest.fixture(scope="module")
+def stack(root: Path) -> Iterator[Stack]:
+    """The bake as `make up` starts it, on a machine that has not built it before."""
+    stack = Stack(root)
+    say("building without a cache")
+    begin = time.monotonic()
+    stack.compose("build", "--no-cache", "migrate")
+    say(f"cold build: {time.monotonic() - begin:.0f} s")
+    begin = time.monotonic()
+    with running(stack):
+        say(f"make up: healthy after {time.monotonic() - begin:.0f} s")
+        yield stack
+        say("make down")
+
+
+def counts(stack: Stack, table: str) -> dict[str, int]:
+    rows = stack.query(f"SELECT state, count(*) FROM {table} GROUP BY state")
+    return {row.partition("|")[0]: int(row.partition("|")[2]) for row in rows}
+
+
+def assert_all_imported(stack: Stack, reports: list[int], cases: int) -> None:
+    """The database says that each report is complete, once, and that nothing else happened."""
+    stack.wait_until_nothing_is_left_to_do(RECOVERY_SECONDS)
+    assert counts(stack, "app_report") == {"done": len(reports)}
+    rows = stack.query(
+        "SELECT report_id, count(*) FROM app_caseresult GROUP BY report_id"
+    )
+    assert dict(row.split("|") for row in rows) == {
+        str(id): str(cases) for id in reports
+    }
+    states = counts(stack, "ledger_taskrun")
+    say(f"runs of the ledger: {states}")
+    assert set(states) <= {"succeeded", "replaced"}
+
+
+def forget_reports(stack: Stack) -> None:
+    stack.query("TRUNCATE app_report CASCADE")
+    stack.query("TRUNCATE ledger_taskrun CASCADE")
+
+
+def test_fresh_bake_is_healthy_after_one_command(stack: Stack) -> None:
+    rows = stack.compose("ps", "--format", "{{.Service}} {{.Health}}").splitlines()
+
+    assert {row.split()[1] for row in rows} == {"healthy"}
+    assert len(rows) == 11  # web, six workers, two beats, PostgreSQL, Redis
+
+
+def test_image_is_small_and_has_no_build_tools(stack: Stack) -> None:
+    def megabytes(image: str) -> int:
+        form = "{{.Size}}"
+        size = stack.run("docker", "image", "inspect", "--format", form, image)
+        return int(size) // 1_000_000
+
+    base, whole = megabytes("python:3.13-slim"), megabytes("docker-test")
+
+    say(f"image: {whole} MB, of which the base has {base} MB")
+    assert whole - base <= IMAGE_BUDGET_MB
+    for tool in ("uv", "gcc", "cc", "make", "git"):
+        with pytest.raises(AssertionError):
+            stack.compose("exec", "-T", "web", "which", tool)
+
+
+def test_change_of_code_is_built_in_seconds(stack: Stack) -> None:
+    (stack.root / "app" / "changed.py").write_text('"""A change."""\n')
+    begin = time.monotonic()
+
+    stack.compose("build", "migrate")
+
+    took = time.monotonic() - begin
+    say(f"warm build: {took:.1f} s")
+    assert took < WARM_BUILD_SECONDS
+
+
+def test_container_can_write_nothing_but_its_data_and_is_not_root(
+    stack: Stack,
+) -> None:
+    shell = ("exec", "-T", "worker-io", "sh", "-c")
+
+    assert stack.compose(
+        *shell, "id -u; touch /media/x /tmp/x && rm /media/x"
+    ).strip() == ("10001")
+    for path in ("/srv/x", "/venv/x", "/x"):
+        with pytest.raises(AssertionError, match="Read-only file system"):
+            stack.compose(*shell, f"touch {path}")
+
+
+def test_secrets_are_in_no_process_list_and_in_no_image(stack: Stack) -> None:
+    env = (stack.root / ".env").read_text()
+    names = ("SECRET_KEY", "API_TOKEN", "DATABASE_PASSWORD", "REDIS_PASSWORD")
+    lines = [line for line in env.splitlines() if line.split("=")[0] in names]
+    secrets = [line.partition("=")[2] for line in lines]
+    shown = stack.run("docker", "history", "--no-trunc", "docker-test")
+    for service in ("web", "worker-io", "redis", "postgres"):
+        [container] = stack.containers(service)
+        shown += stack.run("docker", "top", container)
+
+    assert len(secrets) == len(names)
+    assert not [secret for secret in secrets if secret in shown]
+
+
+def test_report_sent_over_http_is_imported(stack: Stack) -> None:
+    status, sent = stack.send_report(stack.port, cases=1200)
+
+    assert status == 202
+    wait_until(
+        lambda: stack.request(stack.port, "GET", f"/api/reports/{sent['id']}")[1][
+            "state"
+        ]
+        == "done",
+        IMPORT_SECONDS,
+        "not imported",
+    )
+    assert_all_imported(stack, [sent["id"]], 1200)
+
+
+def test_stopped_worker_becomes_unhealthy(stack: Stack) -> None:
+    [container] = stack.containers("worker-slow")
+
+    def health() -> str:
+        return str(stack.inspect(container)["State"]["Health"]["Status"])
+
+    stack.run("docker", "exec", container, "sh", "-c", "kill -STOP -1")
+    wait_until(lambda: health() == "unhealthy", 90, "still healthy")
+
+    stack.run("docker", "exec", container, "sh", "-c", "kill -CONT -1")
+    wait_until(lambda: health() == "healthy", 60, "still unhealthy")
+
+
+def test_nothing_is_lost_by_whatever_is_killed(stack: Stack) -> None:
+    forget_reports(stack)
+    reports: list[int] = []
+
+    def send(count: int = 5) -> None:
+        for _ in range(count):
+            status, sent = stack.send_report(stack.port, cases=600)
+            assert status == 202
+            reports.append(sent["id"])
+
+    for service in ("worker-cpu", "worker-fast", "worker-io"):
+        send()
+        say(f"docker kill {service}")
+        [container] = stack.containers(service)
+        stack.run("docker", "kill", container)
+        # A container that somebody killed stays down: so Docker has it.
+        stack.run("docker", "start", container)
+    wait_until(lambda: stack.probe("worker-cpu", "ready"), 60, "not ready")
+    send()
+    say("kill -9 of a pool process")
+    stack.compose("exec", "-T", "worker-cpu", "python", "-c", KILL_POOL_PROCESS)
+    send()
+    say("docker kill redis, and importing while it is down")
+    [redis] = stack.containers("redis")
+    stack.run("docker", "kill", redis)
+    send()
+    # kombu asks a silent Redis every 25 s whether it is still there.
+    begin = time.monotonic()
+    wait_until(lambda: not stack.probe("worker-fast", "ready"), 90, "still ready")
+    say(f"worker says that it is not ready after {time.monotonic() - begin:.0f} s")
+    assert stack.probe("worker-fast", "live")
+    stack.run("docker", "start", redis)
+    send()
+    say("docker kill postgres")
+    [postgres] = stack.containers("postgres")
+    stack.run("docker", "kill", postgres)
+    stack.run("docker", "start", postgres)
+    wait_until(lambda: stack.is_ready(), 60, "web is not ready")
+    wait_until(lambda: stack.probe("worker-fast", "ready"), 60, "worker is not ready")
+
+    assert_all_imported(stack, reports, 600)
+    for service in ("web", "worker-cpu", "worker-fast", "worker-io", "beat"):
+        for container in stack.containers(service):
+            assert stack.inspect(container)["RestartCount"] == 0, service
+
+
+def test_queue_gets_more_workers(stack: Stack) -> None:
+    stack.make("scale", "group=io", "n=2")
+
+    assert len(stack.containers("worker-io")) == 2
+
+
+def test_backup_brings_back_what_was_deleted(stack: Stack) -> None:
+    before = counts(stack, "app_report")
+    stack.make("backup", "FILE=var/test.dump")
+    forget_reports(stack)
+
+    stack.make("restore", "FILE=var/test.dump")
+
+    assert counts(stack, "app_report") == before
+    wait_until(lambda: stack.probe("worker-fast", "ready"), 60, "not ready")
+
+
+def test_every_service_is_replaced_under_load_and_no_request_fails(
+    root: Path, stack: Stack, tmp_path: Path
+) -> None:
+    stack.compose("down", "--volumes", "--timeout", "10")
+    production = Stack(root, stage="prod")
+    with running(production):
+        before = {
+            service: set(production.containers(service))
+            for service in production.compose("config", "--services").split()
+        }
+        load = Load(production)
+        with load.running():
+            time.sleep(5)
+            (root / "app" / "changed.py").write_text('"""Another version."""\n')
+            production.compose("build", "migrate")
+            say("make upgrade")
+            begin = time.monotonic()
+            production.make("upgrade")
+            say(f"replaced everything in {time.monotonic() - begin:.0f} s")
+            say("restarting Redis")
+            production.compose("restart", "redis")
+            time.sleep(5)
+
+        say(
+            f"{len(load.accepted)} reports accepted, {len(load.failed)} requests failed"
+        )
+        assert not load.failed
+        assert_all_imported(production, load.accepted, CASES)
+        for service in before:
+            if service not in ("postgres", "redis", "migrate"):
+                after = set(production.containers(service))
+                assert len(after) == len(before[service]), service
+                assert not after & before[service], f"{service} was not replaced"
+
+
+def test_nothing_is_left_after_down(stack: Stack) -> None:
+    assert stack.compose("ps", "--all", "--quiet") == ""

@@ -1,0 +1,33 @@
+"""`secrets/`: different values, out of other people's sight, never overwritten."""
+
+import stat
+from pathlib import Path
+
+from tools import make_secrets
+
+
+def test_secrets_differ_and_only_their_owner_can_reach_them(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+
+    written = make_secrets.write(folder)
+
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    values = {(folder / name).read_text().strip() for name in written}
+    assert len(values) == len(written) == 5
+    assert min(map(len, values)) >= 48
+
+
+def test_address_of_redis_has_its_password(tmp_path: Path) -> None:
+    make_secrets.write(tmp_path)
+
+    password = (tmp_path / "redis_password").read_text().strip()
+    url = (tmp_path / "redis_url").read_text().strip()
+    assert url == f"redis://:{password}@redis:6379"
+
+
+def test_existing_secret_stays(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_text("mine")
+
+    assert "secret_key" not in make_secrets.write(tmp_path)
+
+    assert (tmp_path / "secret_key").read_text() == "mine"
