@@ -10,7 +10,7 @@ from http import HTTPStatus
 from tests.stack import PORTS, Stack
 
 CHECK_SECONDS = 0.5
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.4
 CLIENTS = 3
 CASES = 3
 
