@@ -89,7 +89,7 @@ class Stack:
     def probe(self, service: str, question: str) -> bool:
         """Ask the probe of a service's container."""
         [container] = self.containers(service)[:1]
-        command = ["python", "-I", "-S", "ledger/probe.py", question]
+        command = ["python", "-I", "-S", "probe.py", question]
         asked = ["docker", "exec", container, *command]
         return subprocess.run(asked, stdout=subprocess.DEVNULL).returncode == 0
 

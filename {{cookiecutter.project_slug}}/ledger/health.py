@@ -1,4 +1,4 @@
-"""What a process says of itself, for `ledger/probe.py`: a file that is always fresh.
+"""What a process says of itself, for `probe.py`: a file that is always fresh.
 
 A file, because it asks neither broker nor database: workers that are restarted because a
 server is down make one outage two. Alive is a process whose threads run and whose main loop

@@ -11,7 +11,7 @@ import pytest
 
 from config.celery import app
 from ledger.health import STUCK_SECONDS
-from ledger.probe import SILENT_SECONDS
+from probe import SILENT_SECONDS
 from tests.harness.fixtures import StartWorker, WaitUntil
 from tests.harness.own_broker import OwnBroker
 from tests.harness.processes import ROOT
@@ -38,7 +38,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def says(file: Path) -> Probe:
     def ask(question: str) -> bool:
-        command = [sys.executable, "-I", "-S", "ledger/probe.py", question]
+        command = [sys.executable, "-I", "-S", "probe.py", question]
         env = {"HEALTH_FILE": str(file)}
         return subprocess.run(command, cwd=ROOT, env=env).returncode == 0
 

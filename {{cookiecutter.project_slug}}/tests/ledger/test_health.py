@@ -9,7 +9,7 @@ import pytest
 
 from config.env import env
 from ledger.health import STUCK_SECONDS, Health
-from ledger.probe import SILENT_SECONDS, answer
+from probe import SILENT_SECONDS, answer
 from tests.harness.processes import ROOT
 
 
@@ -97,7 +97,7 @@ def test_file_that_is_not_fresh_says_nothing(question: str) -> None:
 
 
 def probe(*arguments: str, file: Path | str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-I", "-S", "ledger/probe.py", *arguments]
+    command = [sys.executable, "-I", "-S", "probe.py", *arguments]
     env = {"HEALTH_FILE": str(file)}
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
 
@@ -121,7 +121,7 @@ def test_probe_says_which_questions_there_are(tmp_path: Path) -> None:
     found = probe("alive", file=tmp_path)
 
     assert found.returncode == 2
-    assert "expected: live, ready, started" in found.stderr
+    assert "expected: live, ready, started" in found.stdout
 
 
 def test_probe_imports_nothing_that_takes_time() -> None:
@@ -131,7 +131,7 @@ def test_probe_imports_nothing_that_takes_time() -> None:
         "-S",
         "-X",
         "importtime",
-        "ledger/probe.py",
+        "probe.py",
         "live",
     ]
 

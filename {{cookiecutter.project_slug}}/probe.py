@@ -1,9 +1,9 @@
 """Is the process alive, has it started, is it at work? Asked of the file that it writes.
 
-    python -I -S ledger/probe.py live      # restart it if it says no
-    python -I -S ledger/probe.py ready     # give it time if it says no
-    python -I -S ledger/probe.py started   # do not ask the others before it says yes
-    python -I -S ledger/probe.py web /readyz
+    python -I -S probe.py live      # restart it if it says no
+    python -I -S probe.py ready     # give it time if it says no
+    python -I -S probe.py started   # do not ask the others before it says yes
+    python -I -S probe.py web 8000 /readyz
 
 Run as a file, it imports neither Django nor Celery nor anything else that takes time: it
 needs milliseconds, where `celery inspect ping` needs seconds of a core, and a broker. The
@@ -47,7 +47,7 @@ def answer(question: str, text: str, now: float) -> tuple[bool, str]:
 
 def ask_file(question: str) -> tuple[bool, str]:
     """Answer from the file in HEALTH_FILE."""
-    path = os.environ.get("HEALTH_FILE", "")
+    path = os.getenv("HEALTH_FILE")
     if not path:
         return False, "HEALTH_FILE is not set"
     try:
@@ -57,13 +57,12 @@ def ask_file(question: str) -> tuple[bool, str]:
         return False, "not started"
 
 
-def ask_web(path: str) -> tuple[bool, str]:
+def ask_web(port: int, path: str) -> tuple[bool, str]:
     """Answer from the status of the web process' answer."""
     import socket  # the file needs none
 
-    address = ("127.0.0.1", int(os.environ.get("WEB_PORT") or 8000))
     try:
-        with socket.create_connection(address, timeout=WEB_SECONDS) as connection:
+        with socket.create_connection(("127.0.0.1", port), WEB_SECONDS) as connection:
             connection.sendall(
                 f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
             )
@@ -74,16 +73,17 @@ def ask_web(path: str) -> tuple[bool, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Answer one question; returns the exit status: 0 for yes."""
-    if arguments[:1] == ["web"] and len(arguments) == 2:
-        ok, line = ask_web(arguments[1])
+    """Answer one question; returns the exit status: 0 for yes, 1 for no."""
+    status = 2
+    line = "expected: live, ready, started, or web PORT PATH"
+    if arguments[:1] == ["web"] and len(arguments) == 3:
+        ok, line = ask_web(int(arguments[1]), arguments[2])
+        status = 0 if ok else 1
     elif arguments in (["live"], ["ready"], ["started"]):
         ok, line = ask_file(arguments[0])
-    else:
-        print("expected: live, ready, started, or web PATH", file=sys.stderr)
-        return 2
+        status = 0 if ok else 1
     print(line)
-    return 0 if ok else 1
+    return status
 
 
 if __name__ == "__main__":
