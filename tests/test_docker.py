@@ -296,7 +296,8 @@ def test_development_starts_again_on_a_change_and_loses_nothing(
             for _ in range(5)
         ]
         say("changing a file")
-        (root / "app" / "models" / "imports.py").open("a").write("# changed\n")
+        changed = root / "app" / "models" / "imports.py"
+        changed.write_text(changed.read_text() + "# changed\n")
         for service, count in before.items():
             wait_until(lambda: starts(service) > count, 60, f"{service} is as it was")
 
