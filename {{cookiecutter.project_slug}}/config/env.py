@@ -249,6 +249,14 @@ class Env(AppEnv):
     EMAIL_TIMEOUT_SECONDS: PositiveFloat = 10.0
     DEFAULT_FROM_EMAIL: str
 
+    def secrets(self) -> list[str]:
+        """Return the values that no log may show."""
+        return [
+            value.get_secret_value()
+            for _, value in self
+            if isinstance(value, SecretStr) and value.get_secret_value()
+        ]
+
     @model_validator(mode="after")
     def _visibility_outlasts_every_task(self) -> Self:
         """A message unacknowledged for longer than this is delivered again.

@@ -8,7 +8,7 @@ carries it across the broker.
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -16,22 +16,12 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from config.redaction import Scrubber, redact
+
 REQUEST_ID_HEADER = "X-Request-ID"
 HEALTH_CHECKS = ("/healthz", "/readyz")
 _log = structlog.stdlib.get_logger("web")
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-
-# Matched against the keys of a log entry, so that a credential never reaches the log.
-_SECRET_KEY = re.compile(r"password|secret|token|authorization|cookie|api_?key", re.I)
-REDACTED = "[redacted]"
-
-
-def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Replace the value of every key that names a credential (a structlog processor)."""
-    return {
-        key: REDACTED if _SECRET_KEY.search(key) else value
-        for key, value in event.items()
-    }
 
 
 def for_people(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -55,13 +45,16 @@ class NotPerTask(logging.Filter):
         return not hasattr(record, "data")
 
 
-def logging_config(*, level: str, output: str, colours: bool = True) -> dict[str, Any]:
+def logging_config(
+    *, level: str, output: str, colours: bool = True, secrets: Iterable[str] = ()
+) -> dict[str, Any]:
     """Return Django's `LOGGING` and configure structlog to match.
 
     Args:
         level: of the root logger, such as `INFO`.
         output: `json` for machines, `console` for people.
         colours: whether `console` has them.
+        secrets: values that no line may show.
 
     Returns:
         A dictionary for `logging.config.dictConfig`; everything goes to stdout.
@@ -88,17 +81,21 @@ def logging_config(*, level: str, output: str, colours: bool = True) -> dict[str
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    scrub = Scrubber(secrets)
     # Neither shows the local variables of a traceback, which may be personal or secret.
     renderers: list[Processor] = (
         [
             structlog.processors.ExceptionRenderer(
                 structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
             ),
+            scrub,
             structlog.processors.JSONRenderer(),
         ]
         if for_machines
         else [
             for_people,
+            structlog.processors.format_exc_info,
+            scrub,
             structlog.dev.ConsoleRenderer(
                 colors=colours,
                 exception_formatter=structlog.dev.plain_traceback,

@@ -153,7 +153,9 @@ EMAIL_TIMEOUT = env.EMAIL_TIMEOUT_SECONDS
 DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL
 
 # --- logging
-LOGGING = logging_config(level=env.LOG_LEVEL, output=env.LOG_FORMAT)
+LOGGING = logging_config(
+    level=env.LOG_LEVEL, output=env.LOG_FORMAT, secrets=env.secrets()
+)
 
 # --- Celery: https://docs.celeryq.dev/en/stable/userguide/configuration.html
 CELERY_BROKER_URL = broker.broker_url(env)

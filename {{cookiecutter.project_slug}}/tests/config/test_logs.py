@@ -10,17 +10,21 @@ import structlog
 from django.conf import settings
 from django.test import Client
 
-from config.logs import REDACTED, for_people, logging_config
+from config.logs import for_people, logging_config
+from config.redaction import REDACTED, hide_arguments
+
+SECRET = "correct-horse-battery-staple"
 
 
 @pytest.fixture
 def logged() -> Iterator[Callable[[], str]]:
     """Log JSON to memory; returns a function that reads it."""
     stream = io.StringIO()
-    configuration = logging_config(level="INFO", output="json")
+    configuration = logging_config(level="INFO", output="json", secrets=[SECRET])
     configuration["handlers"]["stdout"]["stream"] = stream
     logging.config.dictConfig(configuration)
     yield stream.getvalue
+    hide_arguments()
     logging.config.dictConfig(settings.LOGGING)
 
 
@@ -46,6 +50,64 @@ def test_credentials_never_reach_the_log(logged: Callable[[], str], key: str) ->
     output = logged()
     assert "hunter2" not in output
     assert json.loads(output)[key] == REDACTED
+
+
+def test_credentials_inside_of_a_value_never_reach_the_log(
+    logged: Callable[[], str],
+) -> None:
+    log = structlog.stdlib.get_logger("app.example")
+
+    log.info("called", headers={"Authorization": "Bearer hunter2", "Accept": "*/*"})
+
+    assert json.loads(logged())["headers"] == {
+        "Authorization": REDACTED,
+        "Accept": "*/*",
+    }
+
+
+def test_secrets_of_the_service_are_redacted_wherever_they_turn_up(
+    logged: Callable[[], str],
+) -> None:
+    log = logging.getLogger("somebody.else")
+
+    log.warning("refused: %s", [SECRET])
+    try:
+        raise ValueError(f"no such key: {SECRET}")
+    except ValueError:
+        log.exception("it failed")
+
+    assert logged().count(REDACTED) == 2
+    assert SECRET not in logged()
+
+
+def test_password_of_an_address_is_redacted(logged: Callable[[], str]) -> None:
+    logging.getLogger("kombu").error("cannot reach redis://:hunter2@redis:6379/0")
+
+    assert json.loads(logged())["event"] == (
+        f"cannot reach redis://:{REDACTED}@redis:6379/0"
+    )
+
+
+@pytest.mark.parametrize("output", ["json", "console"])
+def test_arguments_of_the_running_task_are_redacted_in_what_exceptions_say(
+    output: str,
+) -> None:
+    stream = io.StringIO()
+    configuration = logging_config(level="INFO", output=output)
+    configuration["handlers"]["stdout"]["stream"] = stream
+    logging.config.dictConfig(configuration)
+    hide_arguments(("ada@private.example",), {"names": ["Lovelace"], "format": "csv"})
+
+    try:
+        raise ValueError("no csv for Lovelace, ada@private.example")
+    except ValueError:
+        structlog.stdlib.get_logger("app.example").exception("it failed")
+    finally:
+        logging.config.dictConfig(settings.LOGGING)
+        hide_arguments()
+
+    assert "no csv for [argument], [argument]" in stream.getvalue()
+    assert "Lovelace" not in stream.getvalue()
 
 
 @pytest.mark.parametrize("output", ["json", "console"])

@@ -2,7 +2,7 @@
 
 Each line has the task's name and id, its root and parent, queue and attempt; the last one
 also how long the task waited and ran. Arguments are logged as their types only, because
-they may be personal. The request id travels in the message, from the web request through
+they may be personal; what exceptions say of them is redacted, too. The request id travels in the message, from the web request through
 every task that it caused.
 """
 
@@ -13,6 +13,7 @@ import structlog
 from celery import Task, signals
 
 from app.services.errors import PermanentError, TransientError
+from config.redaction import hide_arguments
 from ledger.call import before_enqueue
 
 log = structlog.stdlib.get_logger("app.tasks")
@@ -68,6 +69,7 @@ def _started(task: Task[Any, Any], args: Any, kwargs: Any, **extra: Any) -> None
         queue=(request.delivery_info or {}).get("routing_key"),
         attempt=(request.retries or 0) + 1,
     )
+    hide_arguments(args, kwargs)
     now = time.time()
     request.update(service_started_at=now)
     waiting = round(max(0.0, now - request.get(ENQUEUED_AT, now)), 3)
@@ -84,6 +86,7 @@ def _ended(task: Task[Any, Any], state: str | None, **extra: Any) -> None:
     running = round(now - task.request.get("service_started_at", now), 3)
     log.info("task ended", state=state, running_seconds=running)
     structlog.contextvars.clear_contextvars()
+    hide_arguments()
 
 
 def _retried(reason: Any, **extra: Any) -> None:

@@ -1,0 +1,37 @@
+"""Logs of containers as people read them."""
+
+import json
+
+from tools.logs import readable
+
+
+def test_entry_of_a_container_is_one_readable_line() -> None:
+    entry = {
+        "event": "task ended",
+        "task": "app.tasks.x.send",
+        "state": "SUCCESS",
+        "request_id": "abc",
+        "level": "info",
+        "timestamp": "2030-01-31T08:00:00Z",
+    }
+
+    line = readable(f"worker-io-1  | {json.dumps(entry)}")
+
+    assert line.startswith("worker-io-1  | ")
+    assert "task ended: send" in line and "state=SUCCESS" in line
+    assert "abc" not in line and "{" not in line
+
+
+def test_exception_is_readable_with_its_place() -> None:
+    frame = {"filename": "/srv/app/x.py", "lineno": 7, "name": "send"}
+    raised = {"exc_type": "ValueError", "exc_value": "too much", "frames": [frame]}
+
+    lines = readable(json.dumps({"event": "it failed", "exception": [raised]}))
+
+    assert 'File "/srv/app/x.py", line 7, in send' in lines
+    assert "ValueError: too much" in lines
+
+
+def test_line_that_is_no_entry_stays_as_it_is() -> None:
+    for line in ("redis-1  | 1:M Ready", "{half", "", "[1]", '{"a": 1}'):
+        assert readable(line) == line
