@@ -189,6 +189,11 @@ class Env(AppEnv):
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     LOG_FORMAT: Literal["console", "json"] = "json"
 
+    # --- seeing it: metrics
+    METRICS_BIND: str = "127.0.0.1"
+    METRICS_PORT: PositiveInt = 9400
+    WEB_METRICS_PORT: PositiveInt | None = None
+
     # --- PostgreSQL or SQLite
     DATABASE_URL: DatabaseUrl = f"sqlite:///{BASE_DIR / 'var' / 'db.sqlite3'}"
     DATABASE_PASSWORD: SecretStr | None = None
@@ -314,6 +319,15 @@ def load(**overrides: Any) -> Env:
         raise ImproperlyConfigured(
             "The environment is not usable (see .env.example):\n  " + "\n  ".join(lines)
         ) from None
+
+
+def tell_libraries(**variables: str) -> None:
+    """Set variables of this process that a library reads by itself.
+
+    Args:
+        variables: values by name.
+    """
+    os.environ.update(variables)
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:

@@ -6,7 +6,7 @@ https://docs.gunicorn.org/en/stable/settings.html
 from pathlib import Path
 from typing import Any
 
-from config import drain
+from config import drain, web_metrics
 from config.env import env
 
 _host = f"[{env.WEB_BIND}]" if ":" in env.WEB_BIND else env.WEB_BIND
@@ -24,8 +24,14 @@ graceful_timeout = 30
 control_socket_disable = True
 reload = env.DEBUG
 
+if env.WEB_METRICS_PORT:
+    # gunicorn finds its hooks by their names.
+    from config.web_metrics import child_exit, on_exit, on_starting
+
 
 def when_ready(server: Any) -> None:
-    """Let the load balancer know before the server stops."""
+    """Let the load balancer know before the server stops, and Prometheus of its requests."""
     if env.WEB_DRAIN_SECONDS:
         drain.before_stopping(env.WEB_DRAIN_SECONDS)
+    if env.WEB_METRICS_PORT:
+        web_metrics.serve(env.WEB_METRICS_PORT)

@@ -59,6 +59,13 @@ MIDDLEWARE = [
     "app.api.errors.ApiErrorsMiddleware",
 ]
 
+if env.WEB_METRICS_PORT:
+    MIDDLEWARE = [
+        "django_prometheus.middleware.PrometheusBeforeMiddleware",
+        *MIDDLEWARE,
+        "django_prometheus.middleware.PrometheusAfterMiddleware",
+    ]
+
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

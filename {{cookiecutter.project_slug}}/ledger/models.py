@@ -231,3 +231,21 @@ class GroupRun(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class LiveWorker(models.Model):
+    """A worker that is alive, as its heartbeat has last described it; see `ledger.workers`.
+
+    Nothing is decided by these rows: leases alone say who holds a run.
+    """
+
+    name = KeyField(primary_key=True, max_length=255)
+    queues = models.CharField(max_length=255, help_text="with commas between")
+    processes = models.PositiveIntegerField(help_text="of its pool")
+    busy = models.PositiveIntegerField(help_text="processes that execute a run")
+    memory_bytes = models.PositiveBigIntegerField(null=True, help_text="of all of them")
+    started_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name

@@ -61,6 +61,13 @@ def seconds_since(time: str) -> str:
     return f"((julianday('now') - julianday({time})) * 86400)"
 
 
+def seconds_between(first: str, last: str) -> str:
+    """Return the SQL for the seconds from one time to another; NULL gives NULL."""
+    if connection.vendor == "postgresql":
+        return f"extract(epoch FROM {last} - {first})::float"
+    return f"((julianday({last}) - julianday({first})) * 86400)"
+
+
 def latest(*times: str) -> str:
     """Return the SQL for the last of some times."""
     function = "greatest" if connection.vendor == "postgresql" else "max"

@@ -8,7 +8,16 @@ from typing import Any
 from celery import Task, signals
 from django.db import connections
 
-from ledger import doorbell, health, heartbeat, lease, relay, shutdown, sql
+from ledger import (
+    doorbell,
+    health,
+    heartbeat,
+    lease,
+    relay,
+    shutdown,
+    sql,
+    workers,
+)
 from ledger.states import State
 from ledger.task import DurableTask, claim_of
 
@@ -40,9 +49,9 @@ def _name_worker(sender: Any, **kwargs: Any) -> None:
     lease.Worker.start(sender.hostname)
 
 
-def _start_threads(**kwargs: Any) -> None:
+def _start_threads(sender: Any, **kwargs: Any) -> None:
     _stop.clear()
-    _threads[:] = [heartbeat.start(_stop), relay.start(_stop)]
+    _threads[:] = [heartbeat.start(_stop, sender), relay.start(_stop)]
     health.watch(*_threads)
     shutdown.start(release=_stop_threads)
 
@@ -63,6 +72,7 @@ def _stop_threads(**kwargs: Any) -> None:
     for thread in _threads:
         thread.join(STOP_SECONDS)
     lease.release_all()
+    workers.leave()
     connections.close_all()
 
 

@@ -96,7 +96,7 @@ MUTATIONS = [
     Mutation(
         "the heartbeat renews leases",
         "ledger/worker.py",
-        "heartbeat.start(_stop), ",
+        "heartbeat.start(_stop, sender), ",
         "",
         "test_ledger_processes.py::test_long_task_runs_once_beyond_many_leases",
     ),
