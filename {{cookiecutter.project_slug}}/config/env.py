@@ -108,6 +108,7 @@ TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
 RedisUrl = Annotated[str, _starts_with("redis://", "rediss://")]
 RabbitUrl = Annotated[str, _starts_with("amqp://", "amqps://")]
 DatabaseUrl = Annotated[str, _starts_with("postgres://", "postgresql://", "sqlite:///")]
+HttpAddress = Annotated[str, _starts_with("http://", "https://")]
 ImportPath = Annotated[str, AfterValidator(_importable)]
 Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
 PerQueue = Annotated[
@@ -189,10 +190,14 @@ class Env(AppEnv):
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     LOG_FORMAT: Literal["console", "json"] = "json"
 
-    # --- seeing it: metrics
+    # --- seeing it: metrics, errors, traces
     METRICS_BIND: str = "127.0.0.1"
     METRICS_PORT: PositiveInt = 9400
     WEB_METRICS_PORT: PositiveInt | None = None
+    SENTRY_DSN: SecretStr | None = None
+    OTEL_EXPORTER_OTLP_ENDPOINT: HttpAddress | None = None
+    OTEL_EXPORTER_OTLP_HEADERS: SecretStr | None = None
+    TRACES_RATIO: float = Field(default=1.0, ge=0, le=1)
 
     # --- PostgreSQL or SQLite
     DATABASE_URL: DatabaseUrl = f"sqlite:///{BASE_DIR / 'var' / 'db.sqlite3'}"

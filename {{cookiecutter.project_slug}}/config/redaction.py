@@ -24,7 +24,9 @@ _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
 SHORTEST_ARGUMENT = 5
 
 # Where an argument can turn up: what people wrote, and what exceptions say.
-_FREE_TEXT = ("event", "exception", "message", "error", "reason", "stack")
+_FREE_TEXT = frozenset("""
+    event exception message error reason stack breadcrumbs logentry
+    """.split())
 
 _arguments: ContextVar[tuple[str, ...]] = ContextVar("task_arguments", default=())
 

@@ -8,6 +8,7 @@ from tests.harness.fixtures import (
     wait_until,
     worker,
 )
+from tests.harness.web import web
 
 __all__ = [
     "broker",
@@ -15,5 +16,6 @@ __all__ = [
     "rabbit_server",
     "running",
     "wait_until",
+    "web",
     "worker",
 ]

@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ledger.tasks import prune
 from tests.harness.fixtures import StartWorker, WaitUntil
-from tests.harness.processes import ROOT, STOP_SECONDS, environment
+from tests.harness.processes import ROOT, STOP_SECONDS, Worker, environment
+from tests.harness.web import StartWeb
 from tools.dev.broker import HOST, Broker, free_port
 from tools.dev.process import Process
 
@@ -20,94 +21,68 @@ pytestmark = pytest.mark.integration
 REQUESTS = "django_http_responses_total_by_status_view_method_total"
 
 
-class Server(Process):
-    """A process of the service that serves metrics on a port of its own."""
-
-    def __init__(self, name: str, command: list[str], env: dict[str, str]) -> None:
-        self.port = free_port()
-        ports = {"METRICS_PORT": str(self.port), "WEB_METRICS_PORT": str(self.port)}
-        super().__init__(
-            name,
-            [sys.executable, *command],
-            cwd=ROOT,
-            env={**os.environ, **ports, **env},
-        )
-
-    def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        with urlopen(f"http://{HOST}:{self.port}/metrics", timeout=10) as answer:
+def read(port: int) -> list[tuple[str, dict[str, str], float]]:
+    """Return all figures that are served on a port; none while nobody listens."""
+    try:
+        with urlopen(f"http://{HOST}:{port}/metrics", timeout=10) as answer:
             text = answer.read().decode()
-        return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
+    except URLError:
+        return []
+    return [
+        (sample.name, sample.labels, sample.value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    ]
 
-    def answers(self) -> bool:
-        try:
-            return bool(self.metrics())
-        except URLError:
-            return False
 
-    def total(self, name: str, **labels: str) -> float:
-        wanted = labels.items()
-        return sum(
-            value
-            for (found, all_labels), value in self.metrics().items()
-            if found == name and wanted <= dict(all_labels).items()
-        )
+def total(port: int, wanted: str, **labels: str) -> float:
+    return sum(
+        value
+        for name, found, value in read(port)
+        if name == wanted and labels.items() <= found.items()
+    )
 
 
 @pytest.fixture
-def servers() -> Iterator[list[Server]]:
-    """What a test has started; all of it is stopped."""
-    started: list[Server] = []
-    yield started
-    for server in started:
-        server.ask_to_stop()
-        server.stop(STOP_SECONDS)
+def exporter(broker: Broker, running: list[Worker]) -> Iterator[tuple[int, Process]]:
+    """The port of `manage.py metrics`, and its process."""
+    port = free_port()
+    process = Process(
+        "metrics",
+        [sys.executable, "manage.py", "metrics"],
+        cwd=ROOT,
+        env={**os.environ, **environment(broker.url), "METRICS_PORT": str(port)},
+    )
+    yield port, process
+    process.stop(STOP_SECONDS)
 
 
 def test_one_address_tells_of_the_work_and_of_the_workers_of_all_hosts(
-    broker: Broker,
-    worker: StartWorker,
-    wait_until: WaitUntil,
-    servers: list[Server],
+    exporter: tuple[int, Process], worker: StartWorker, wait_until: WaitUntil
 ) -> None:
-    metrics = Server("metrics", ["manage.py", "metrics"], environment(broker.url))
-    servers.append(metrics)
-    wait_until(metrics.answers)
+    port, process = exporter
+    wait_until(lambda: read(port))
     worker("io")
 
-    wait_until(lambda: metrics.total("queue_workers", queue="io") == 1)
+    wait_until(lambda: total(port, "queue_workers", queue="io") == 1)
     prune.apply_async(queue="io")
 
-    wait_until(lambda: metrics.total("task_succeeded_total", queue="io") == 1)
-    assert metrics.total("worker_processes", queues="io") == 8
+    wait_until(lambda: total(port, "task_succeeded_total", queue="io") == 1)
+    assert total(port, "worker_processes", queues="io") == 8
     if sys.platform == "linux":
-        assert metrics.total("worker_memory_bytes", queues="io") > 50_000_000
-    servers.remove(metrics)
-    metrics.ask_to_stop()
-    assert metrics.wait(STOP_SECONDS) == 0
+        assert total(port, "worker_memory_bytes", queues="io") > 50_000_000
+    assert process.stop(STOP_SECONDS) == 0
 
 
 def test_requests_are_counted_over_all_processes_of_the_web_server(
-    broker: Broker, wait_until: WaitUntil, servers: list[Server]
+    web: StartWeb, wait_until: WaitUntil
 ) -> None:
-    port = str(free_port())
-    command = ["-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi"]
-    settings = {**environment(broker.url), "WEB_PORT": port, "WEB_WORKERS": "2"}
-    web = Server("web", command, settings)
-    servers.append(web)
-    wait_until(web.answers)
+    port = free_port()
+    served = web(WEB_METRICS_PORT=str(port), WEB_WORKERS="2")
+    labels = {"view": "healthz", "status": "200", "method": "GET"}
+    before = total(port, REQUESTS, **labels)
 
-    def web_answers() -> bool:
-        try:
-            return bool(urlopen(f"http://{HOST}:{port}/healthz", timeout=10).read())
-        except URLError:
-            return False
-
-    wait_until(web_answers)
     for _ in range(30):
-        assert web_answers()
+        assert served.answers()
 
-    assert web.total(REQUESTS, view="healthz", status="200", method="GET") == 31
+    assert total(port, REQUESTS, **labels) == before + 30
