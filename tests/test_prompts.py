@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from hooks import pre_gen_project
+
 from tests.baking import ROOT, bake, options
 
 PROMPTS = json.loads((ROOT / "cookiecutter.json").read_text())["__prompts__"]
@@ -23,6 +24,7 @@ def test_prompts_are_shown_and_the_answers_taken(tmp_path: Path) -> None:
         "Asia/Tokyo",
         "2",
         "2",
+        "2",
     ]
 
     baked = bake(tmp_path, {}, flags=(), typed="\n".join(typed) + "\n")
@@ -38,3 +40,4 @@ def test_prompts_are_shown_and_the_answers_taken(tmp_path: Path) -> None:
 def test_choices_of_the_checks_are_those_of_cookiecutter() -> None:
     assert options()["license"] == list(pre_gen_project.LICENSES)
     assert options()["include_samples"] == list(pre_gen_project.YES_NO)
+    assert sorted(options()["monitoring"]) == sorted(pre_gen_project.YES_NO)

@@ -13,7 +13,7 @@ from django_celery_beat.models import PeriodicTask
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from config.env import env
+from config.env import BASE_DIR, env
 from config.queues import QUEUES
 from ledger import doorbell, lease, tally, workers
 from ledger.gauges import beat as beat_state
@@ -222,3 +222,11 @@ def test_metrics_can_be_printed_once() -> None:
         family.name for family in text_string_to_metric_families(printed.getvalue())
     }
     assert {"database_up", "task_dead", "queue_runs", "beat_lag_seconds"} <= families
+
+
+def test_page_explains_every_metric() -> None:
+    page = (BASE_DIR / "docs" / "observability.md").read_text()
+
+    for family in LedgerCollector().collect():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        assert f"`{name}`" in page

@@ -14,9 +14,11 @@ MAX_LINES = 500
 # Written by machines, or data.
 NOT_READ = ("requirements*.txt", "*.lock", "*.csv", "*.json", "*.svg", "*.xml")
 
-# Templates of Django's look the same; the last one is the page with the bad example.
+# Templates of Django, Prometheus and Grafana look the same; the last one is the page with the
+# bad example.
 TEMPLATES = (
     "app/templates/",
+    "deploy/monitoring/",
     "tools/scaffold/templates/",
     "docs/rules/template-tags.md",
 )
