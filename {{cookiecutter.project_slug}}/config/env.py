@@ -1,10 +1,11 @@
 """The environment as one typed object: every operational setting of the service.
 
 Each field is one variable. A value is taken from the file that `<NAME>_FILE` names (of a
-secret), else from the process environment, else from `.env`, else from the default here; a malformed value, and a name in `.env` that is not
-declared here, stops the process at start with the variable's name. Business settings of
-`app/` are declared in `config/app_env.py`; both are read as `from config.env import env`.
-Nothing else in the project reads the environment.
+secret), else from the process environment, else from `.env`, else from the default here; a
+malformed value, and a name in `.env` that is not declared here, stops the process at start
+with the variable's name. Business settings of `app/` are declared in `config/app_env.py`;
+both are read as `from config.env import env`. Nothing else in the project reads the
+environment.
 """
 
 import os
@@ -102,6 +103,8 @@ FROM_FILES = (
     "BROKER_URL",
     "CELERY_RESULT_BACKEND",
     "EMAIL_HOST_PASSWORD",
+    "SENTRY_DSN",
+    "OTEL_EXPORTER_OTLP_HEADERS",
 )
 
 TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
