@@ -129,6 +129,16 @@ if _database["ENGINE"] == "django.db.backends.postgresql":
     # that every task costs. Not through a pooler that shares sessions:
     # https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
     _database["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 2}
+    # A server that vanished without a word is given up after 25 seconds: Linux alone would
+    # wait for two hours, and every lease would lapse meanwhile.
+    # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES
+    _database["OPTIONS"] |= {
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 25_000,  # milliseconds
+    }
 DATABASES = {"default": _database}
 
 # --- cache: shared by all processes, because deduplication and rate limits rely on it

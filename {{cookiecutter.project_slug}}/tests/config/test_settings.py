@@ -1,5 +1,10 @@
 """Django's and Celery's settings."""
 
+import os
+import socket
+import subprocess
+import sys
+
 import pytest
 from celery.app.defaults import DEFAULTS
 from django.conf import settings
@@ -32,6 +37,26 @@ def test_sqlite_takes_the_write_lock_at_the_start_of_a_transaction() -> None:
     if "sqlite" in database["ENGINE"]:
         assert database["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
         assert "journal_mode=WAL" in database["OPTIONS"]["init_command"]
+
+
+def test_database_that_does_not_answer_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"postgres://app@127.0.0.1:{silent.getsockname()[1]}/app"
+        check = subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--check"],
+            cwd=BASE_DIR,
+            env={
+                **os.environ,
+                "DATABASE_URL": address,
+                "DJANGO_SETTINGS_MODULE": "config.settings",
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    assert check.returncode != 0
+    assert "timeout expired" in check.stderr
 
 
 def test_nothing_but_the_settings_modules_reads_the_environment() -> None:
