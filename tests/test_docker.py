@@ -51,6 +51,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield root
     images = ("docker-test", "docker-test-dev")
     subprocess.run(["docker", "image", "rm", "--force", *images])
+    replaced = "label=org.opencontainers.image.title=docker-test"
+    subprocess.run(["docker", "image", "prune", "--force", "--filter", replaced])
 
 
 @pytest.fixture(scope="module")
