@@ -11,8 +11,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hooks.pre_gen_project import DEPENDENCIES, is_slug
 
+from hooks.pre_gen_project import DEPENDENCIES, is_slug
 from tests.baking import PROJECT, ROOT, Bake, bake, options
 
 COMBINATIONS = [

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from hooks import pre_gen_project
-
 from tests.baking import ROOT, bake, options
 
 PROMPTS = json.loads((ROOT / "cookiecutter.json").read_text())["__prompts__"]
