@@ -39,4 +39,4 @@ def test_prompts_are_shown_and_the_answers_taken(tmp_path: Path) -> None:
 def test_choices_of_the_checks_are_those_of_cookiecutter() -> None:
     assert options()["license"] == list(pre_gen_project.LICENSES)
     assert options()["include_samples"] == list(pre_gen_project.YES_NO)
-    assert sorted(options()["monitoring"]) == sorted(pre_gen_project.YES_NO)
+    assert options()["monitoring"] == list(reversed(pre_gen_project.YES_NO))
