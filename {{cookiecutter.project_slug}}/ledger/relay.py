@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from celery.exceptions import TaskRevokedError, WorkerLostError
 from django.db import connection
 from kombu.utils.json import loads
 
@@ -84,9 +83,9 @@ def step() -> bool:
     """Do what is to be done now; return False if the broker could not be reached."""
     todo = _look()
     if todo.expired:
-        cancel_expired()
+        unstarted.cancel_expired()
     if todo.lapsed:
-        bury_poisoned()
+        unstarted.bury_poisoned()
         put_suspects_aside()
         if not ring_lapsed():
             return False
@@ -183,34 +182,6 @@ def put_suspects_aside() -> int:
         """,
         [env.LEDGER_MAX_CRASHES],
     )
-
-
-def bury_poisoned() -> None:
-    """End runs that have been started so often, and never came to an end, as dead."""
-    lapsed = f"state = 'running' AND lease_until < {sql.now()} AND crashes >= "
-    poisoned = sql.fetch(
-        f"SELECT id, crashes FROM ledger_taskrun WHERE {lapsed} %s LIMIT {ROWS_PER_STEP}",
-        [env.LEDGER_MAX_CRASHES],
-    )
-    for id, crashes in poisoned:
-        error = WorkerLostError(
-            f"started {crashes} times, and its worker died each time"
-        )
-        only_if = f"{lapsed} {env.LEDGER_MAX_CRASHES}"
-        if unstarted.end(id, error, State.DEAD, only_if=only_if):
-            log.error("run is dead: %s after %s starts", id, crashes)
-
-
-def cancel_expired() -> None:
-    """End runs that nobody started before they expired."""
-    late = (
-        "state IN ('pending', 'queued') AND expires_at IS NOT NULL"
-        f" AND expires_at < {sql.now()}"
-    )
-    for (id,) in sql.fetch(
-        f"SELECT id FROM ledger_taskrun WHERE {late} LIMIT {ROWS_PER_STEP}"
-    ):
-        unstarted.end(id, TaskRevokedError("expired"), State.CANCELLED, only_if=late)
 
 
 def _search_lost() -> bool:

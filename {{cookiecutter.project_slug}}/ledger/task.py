@@ -192,9 +192,8 @@ class DurableTask(Task[P, R]):
             try:
                 return self.run(*args, **kwargs)
             except Ignore as error:
-                ignored = (
-                    error  # no failure: what it did so far is kept, as in a worker
-                )
+                # No failure: what it did so far is kept, as in a worker.
+                ignored = error
         raise ignored
 
     def _take(self, request: Context, args: Any, kwargs: Any) -> Claim:
@@ -249,7 +248,7 @@ class DurableTask(Task[P, R]):
             held.next_call,
             custom_state=states.RETRY,
             progress=self._encoded(retry.exc),
-            traceback=_traceback(retry),
+            traceback="".join(traceback.format_exception(retry)),
         )
 
     def _leave(self, held: Claim, request: Context) -> None:
@@ -297,7 +296,3 @@ def _listed(value: Any) -> list[Any] | None:
     if value is None:
         return None
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _traceback(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))

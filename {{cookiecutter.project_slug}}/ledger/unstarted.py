@@ -4,15 +4,17 @@ What hangs on it follows as if a worker had ended it: chords get their part, cha
 errbacks are called.
 """
 
+import logging
 import traceback
 from typing import Any
 
 from celery import current_app
 from celery.app.task import Context
-from celery.exceptions import TaskRevokedError
+from celery.exceptions import TaskRevokedError, WorkerLostError
 from django.db import transaction
 from kombu.utils.json import loads
 
+from config.env import env
 from ledger import sql
 from ledger.call import COLUMNS
 from ledger.models import TaskRun
@@ -20,6 +22,10 @@ from ledger.states import State
 
 # The mark of a request whose row this module has ended already.
 ENDED = "ledger_ended"
+
+ROWS_AT_ONCE = 200
+
+log = logging.getLogger(__name__)
 
 
 def end(
@@ -77,6 +83,34 @@ def follow(id: str, call: tuple[object, ...]) -> None:
     )
     if changed:
         _follow(current_app, id, TaskRevokedError("revoked"), State.CANCELLED)
+
+
+def bury_poisoned() -> None:
+    """End runs that have been started so often, and never came to an end, as dead."""
+    lapsed = f"state = 'running' AND lease_until < {sql.now()} AND crashes >= "
+    poisoned = sql.fetch(
+        f"SELECT id, crashes FROM ledger_taskrun WHERE {lapsed} %s LIMIT {ROWS_AT_ONCE}",
+        [env.LEDGER_MAX_CRASHES],
+    )
+    for id, crashes in poisoned:
+        error = WorkerLostError(
+            f"started {crashes} times, and its worker died each time"
+        )
+        only_if = f"{lapsed} {env.LEDGER_MAX_CRASHES}"
+        if end(id, error, State.DEAD, only_if=only_if):
+            log.error("run is dead: %s after %s starts", id, crashes)
+
+
+def cancel_expired() -> None:
+    """End runs that nobody started before they expired."""
+    late = (
+        "state IN ('pending', 'queued') AND expires_at IS NOT NULL"
+        f" AND expires_at < {sql.now()}"
+    )
+    for (id,) in sql.fetch(
+        f"SELECT id FROM ledger_taskrun WHERE {late} LIMIT {ROWS_AT_ONCE}"
+    ):
+        end(id, TaskRevokedError("expired"), State.CANCELLED, only_if=late)
 
 
 def request_of(run: TaskRun) -> Context:

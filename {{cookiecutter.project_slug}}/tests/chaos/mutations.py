@@ -118,7 +118,7 @@ MUTATIONS = [
     Mutation(
         "runs that were started too often are buried",
         "ledger/relay.py",
-        "        bury_poisoned()\n",
+        "        unstarted.bury_poisoned()\n",
         "",
         "test_ledger_processes.py"
         "::test_task_that_kills_its_process_is_dead_after_three_starts",
