@@ -14,7 +14,7 @@ from config.celery import app as celery_app
 
 
 class HealthMiddleware:
-    """Answers `/healthz` and `/readyz` before anything asks for ALLOWED_HOSTS.
+    """Answers `/healthz` and `/readyz` before anything asks for HTTPS or ALLOWED_HOSTS.
 
     Probes name whatever address they have as the host: that of a pod, for example.
     """

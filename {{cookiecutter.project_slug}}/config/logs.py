@@ -19,7 +19,6 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from config.redaction import Scrubber, redact
 
 REQUEST_ID_HEADER = "X-Request-ID"
-HEALTH_CHECKS = ("/healthz", "/readyz")
 _log = structlog.stdlib.get_logger("web")
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -151,9 +150,7 @@ class RequestIdMiddleware:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             started = time.monotonic()
             response = self.get_response(request)
-            # Probes come every few seconds and would drown the rest.
-            log = _log.debug if request.path in HEALTH_CHECKS else _log.info
-            log(
+            _log.info(
                 "request handled",
                 method=request.method,
                 path=request.path,

@@ -49,7 +49,6 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.logs.RequestIdMiddleware",
-    "config.health.HealthMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -65,6 +64,9 @@ if env.WEB_METRICS_PORT:
         *MIDDLEWARE,
         "django_prometheus.middleware.PrometheusAfterMiddleware",
     ]
+
+# First: probes are neither redirected, logged nor counted, and name any host.
+MIDDLEWARE = ["config.health.HealthMiddleware", *MIDDLEWARE]
 
 TEMPLATES = [
     {
@@ -97,7 +99,6 @@ MEDIA_ROOT = env.MEDIA_ROOT
 
 # --- security: https://docs.djangoproject.com/en/6.0/topics/security/
 SECURE_SSL_REDIRECT = env.HTTPS_ONLY
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31_536_000 if env.HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.HTTPS_ONLY

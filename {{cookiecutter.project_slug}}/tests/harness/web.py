@@ -38,10 +38,14 @@ class Web(Process):
     def answers(self) -> bool:
         """Return whether it serves requests."""
         try:
-            with urlopen(f"{self._url}/healthz", timeout=TIMEOUT_SECONDS) as answer:
-                return bool(answer.read())
+            return self.get("/healthz") == 200
         except URLError:
             return False
+
+    def get(self, path: str) -> int:
+        """Ask for a page; return the status."""
+        with urlopen(self._url + path, timeout=TIMEOUT_SECONDS) as answer:
+            return int(answer.status)
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """Call the API with its token; return what it answers."""
