@@ -12,6 +12,9 @@ from kombu.exceptions import OperationalError
 from config import drain
 from config.celery import app as celery_app
 
+ALIVE = "/healthz"
+READY = "/readyz"
+
 
 class HealthMiddleware:
     """Answers `/healthz` and `/readyz` before anything asks for HTTPS or ALLOWED_HOSTS.
@@ -23,9 +26,9 @@ class HealthMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path == "/healthz":
+        if request.path == ALIVE:
             return alive()
-        if request.path == "/readyz":
+        if request.path == READY:
             return ready()
         return self.get_response(request)
 

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.util.re import parse_env_headers
 
-from config.logs import HEALTH_CHECKS
+from config import health
 from ledger.call import before_enqueue, queue_of
 
 _tracer = trace.get_tracer("app.tasks")
@@ -51,7 +51,7 @@ def start(*, endpoint: str, headers: str, ratio: float, service: str) -> None:
     # Its thread begins anew in each process of a pool.
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
-    DjangoInstrumentor().instrument(excluded_urls=",".join(HEALTH_CHECKS))
+    DjangoInstrumentor().instrument(excluded_urls=",".join((health.ALIVE, health.READY)))
     for signal, handler in (
         (before_enqueue, _add_trace),
         (signals.before_task_publish, _add_trace),
