@@ -51,7 +51,9 @@ def start(*, endpoint: str, headers: str, ratio: float, service: str) -> None:
     # Its thread begins anew in each process of a pool.
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
-    DjangoInstrumentor().instrument(excluded_urls=",".join((health.ALIVE, health.READY)))
+    DjangoInstrumentor().instrument(
+        excluded_urls=",".join((health.ALIVE, health.READY))
+    )
     for signal, handler in (
         (before_enqueue, _add_trace),
         (signals.before_task_publish, _add_trace),
