@@ -15,6 +15,7 @@ from django.db import close_old_connections
 
 from ledger import health, refused
 from ledger.claim import UNREACHABLE
+from ledger.deliveries import LOOK_SECONDS, Deliveries
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,10 @@ class LedgerConsumer(Consumer):
     """
 
     connection_errors: tuple[type[Exception], ...]  # the types of Celery leave it out
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._deliveries = Deliveries(self)
+        super().__init__(*args, **kwargs)
 
     def start(self) -> None:
         """Consume until the worker ends; the pool's processes have been forked by now."""
@@ -55,9 +60,14 @@ class LedgerConsumer(Consumer):
         return super().ensure_connected(conn)
 
     def register_with_event_loop(self, hub: Any) -> None:
-        """Say, as long as the loop goes round, that it consumes."""
+        """Say, as long as the loop goes round, that it consumes; look whether it does."""
         super().register_with_event_loop(hub)
-        hub.call_repeatedly(TURN_SECONDS, health.turned)
+        hub.call_repeatedly(
+            TURN_SECONDS, lambda: health.turned(self._deliveries.problem)
+        )
+        # From Redis, it takes messages by itself.
+        if self.connection and self.connection.supports_heartbeats:
+            hub.call_repeatedly(LOOK_SECONDS, self._deliveries.look)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Return what takes a message, with a check before it.
@@ -68,6 +78,7 @@ class LedgerConsumer(Consumer):
         handle = super().create_task_handler(*args, **kwargs)
 
         def take(message: Any) -> None:
+            self._deliveries.arrived(message)
             try:
                 check(message)
             except Exception as error:

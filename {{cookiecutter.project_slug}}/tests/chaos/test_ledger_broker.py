@@ -10,7 +10,8 @@ from ledger.models import TaskRun
 from ledger.states import State
 from tests.harness import impatient_settings
 from tests.harness.broker import (
-    lose_messages,
+    delete_queue,
+    flush,
     repeat,
     taking_back_after,
     unfinished,
@@ -21,9 +22,13 @@ from tests.harness.effects.tasks import atomic_effect, begin_then_work, effect
 from tests.harness.fixtures import StartWorker, WaitUntil
 from tests.harness.own_broker import OwnBroker
 from tests.harness.runs import all_ended, effects, holder_of, seen
+from tests.settings import ON_RABBITMQ
 from tools.dev.broker import Broker
 
 pytestmark = pytest.mark.chaos
+
+# About every third one is not noticed by those who consume from the queue.
+QUEUE_DELETIONS = 3
 
 
 def test_flushall_with_hundreds_queued_loses_nothing(
@@ -36,10 +41,27 @@ def test_flushall_with_hundreds_queued_loses_nothing(
     wait_until(lambda: Effect.objects.count() > 20)
     assert waiting(broker.url, "fast") > 100
 
-    lose_messages(broker.url)
+    flush(broker.url)
 
     wait_until(all_ended, timeout=60)
     assert sorted(Effect.objects.values_list("key", flat=True)) == sorted(keys)
+
+
+@pytest.mark.skipif(not ON_RABBITMQ, reason="of Redis, a queue is its messages")
+def test_queue_deleted_under_a_worker_is_consumed_again(
+    durable_worker: StartWorker, wait_until: WaitUntil, broker: Broker
+) -> None:
+    running = durable_worker(WORKER_CONCURRENCY="fast=2")
+    for round in range(QUEUE_DELETIONS):
+        for number in range(50):
+            atomic_effect.delay(f"job {round}-{number}", 0.02)
+        wait_until(lambda: Effect.objects.count() > 50 * round + 20)
+
+        delete_queue(broker.url, "fast")
+
+        wait_until(all_ended, timeout=60)
+        assert Effect.objects.count() == 50 * round + 50
+    assert running.returncode is None
 
 
 def test_broker_down_at_enqueue_costs_milliseconds_and_loses_nothing(

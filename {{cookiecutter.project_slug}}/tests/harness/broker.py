@@ -124,21 +124,6 @@ def through(proxy: Proxy, url: str) -> str:
     return address._replace(netloc=f"{user}{at}{proxy.address}").geturl()
 
 
-def lose_messages(url: str) -> None:
-    """Delete all messages that wait; of Redis, everything else, too.
-
-    Of RabbitMQ the queues stay: a worker whose queue is deleted under it does not always
-    consume again.
-    """
-    if not is_rabbitmq(url):
-        flush(url)
-        return
-    with Connection(url) as connection:
-        channel: Any = connection.default_channel
-        for queue in QUEUES:
-            channel.queue_purge(queue.name)
-
-
 def flush(url: str) -> None:
     """Delete everything on the broker, also what workers hold.
 
@@ -152,6 +137,18 @@ def flush(url: str) -> None:
         return
     with redis.Redis.from_url(url) as client:
         client.flushall()
+
+
+def delete_queue(url: str, name: str) -> None:
+    """Delete a queue of RabbitMQ with its messages, and make it again at once.
+
+    As a relay does that looks in this moment. RabbitMQ 3 then says, now and then, nothing to
+    those who consume from it.
+    """
+    with Connection(url) as connection:
+        channel: Any = connection.default_channel
+        channel.queue_delete(name)
+        app.amqp.queues[name].bind(channel).declare()
 
 
 def _forget_connections() -> None:
