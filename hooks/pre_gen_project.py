@@ -38,6 +38,7 @@ MAX_EMAIL_USER = 64
 # The same as in cookiecutter.json, which a replay file bypasses.
 LICENSES = ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary")
 YES_NO = ("yes", "no")
+DEPLOYMENTS = ("compose", "kubernetes")
 
 # Top-level names that the generated project itself has, or will have.
 PROJECT_PACKAGES = frozenset("""
@@ -249,6 +250,7 @@ RULES = (
     Rule("license", is_one_of(LICENSES), f"one of {', '.join(LICENSES)}"),
     Rule("include_samples", is_one_of(YES_NO), f"one of {', '.join(YES_NO)}"),
     Rule("monitoring", is_one_of(YES_NO), f"one of {', '.join(YES_NO)}"),
+    Rule("deployment", is_one_of(DEPLOYMENTS), f"one of {', '.join(DEPLOYMENTS)}"),
 )
 
 

@@ -18,8 +18,8 @@ from tests.baking import PROJECT, ROOT, Bake, bake, options
 COMBINATIONS = [
     {"include_samples": "yes", "license": "MIT"},
     {"include_samples": "no", "license": "MIT", "monitoring": "yes"},
-    {"include_samples": "yes", "license": "Apache-2.0", "time_zone": "Europe/Berlin"},
-    {"include_samples": "no", "license": "BSD-3-Clause", "project_name": "Parcel Desk"},
+    {"include_samples": "yes", "license": "Apache-2.0", "deployment": "kubernetes"},
+    {"include_samples": "no", "license": "BSD-3-Clause", "time_zone": "Europe/Berlin"},
     {"include_samples": "no", "license": "Proprietary", "author_name": "Zoë O'Brien"},
 ]
 
@@ -143,6 +143,19 @@ def test_monitoring_is_there_or_not_at_all(tmp_path: Path) -> None:
     assert (chosen / "deploy/monitoring/alerts.yml").exists()
     assert "prometheus" not in (without / "docker-compose.yml").read_text()
     assert not (without / "deploy").exists()
+
+
+def test_kubernetes_is_there_or_not_at_all(tmp_path: Path) -> None:
+    chosen = bake(tmp_path, {"project_slug": "x1", "deployment": "kubernetes"}).root
+    without = bake(tmp_path, {"project_slug": "x2", "deployment": "compose"}).root
+
+    added = {"deploy", "tools/kubernetes", "docs/kubernetes.md"}
+    assert all((chosen / path).exists() for path in added)
+    assert "manifests" in (chosen / "Makefile").read_text()
+    assert not any((without / path).exists() for path in added)
+    for path in files(without):
+        text = path.read_text(encoding="utf-8").lower()
+        assert "kubectl" not in text and "make manifests" not in text, path
 
 
 # --- answers

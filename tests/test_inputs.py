@@ -105,7 +105,9 @@ def test_wrong_answer_is_refused_and_nothing_is_written(
     assert untouched(tmp_path)
 
 
-@pytest.mark.parametrize("option", ["license", "include_samples", "monitoring"])
+@pytest.mark.parametrize(
+    "option", ["license", "include_samples", "monitoring", "deployment"]
+)
 def test_unknown_choice_is_refused_and_nothing_is_written(
     tmp_path: Path, option: str
 ) -> None:
@@ -191,6 +193,7 @@ def test_hook_checks_what_a_replay_file_says(tmp_path: Path) -> None:
         ("license", "one of MIT, Apache-2.0, BSD-3-Clause, Proprietary"),
         ("include_samples", "one of yes, no"),
         ("monitoring", "one of yes, no"),
+        ("deployment", "one of compose, kubernetes"),
     ):
         value = answers[option]
         assert f"{option}: got {value!r}, expected {accepted}" in baked.output

@@ -24,6 +24,7 @@ def test_prompts_are_shown_and_the_answers_taken(tmp_path: Path) -> None:
         "2",
         "2",
         "2",
+        "2",
     ]
 
     baked = bake(tmp_path, {}, flags=(), typed="\n".join(typed) + "\n")
@@ -40,3 +41,4 @@ def test_choices_of_the_checks_are_those_of_cookiecutter() -> None:
     assert options()["license"] == list(pre_gen_project.LICENSES)
     assert options()["include_samples"] == list(pre_gen_project.YES_NO)
     assert options()["monitoring"] == list(reversed(pre_gen_project.YES_NO))
+    assert options()["deployment"] == list(pre_gen_project.DEPLOYMENTS)

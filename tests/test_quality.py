@@ -35,7 +35,9 @@ SOAK = {"SEED": "1", "TASKS": "600"}
 @pytest.fixture
 def project(tmp_path: Path, samples: str) -> Path:
     """A fresh bake with or without samples; the larger one has all other options, too."""
-    baked = bake(tmp_path, {"include_samples": samples, "monitoring": samples})
+    deployment = "kubernetes" if samples == "yes" else "compose"
+    others = {"monitoring": samples, "deployment": deployment}
+    baked = bake(tmp_path, {"include_samples": samples} | others)
     assert baked.exit_status == 0, baked.output
     return baked.root
 

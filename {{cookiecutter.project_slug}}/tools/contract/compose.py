@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from tools.contract.project import Project
-from tools.contract.worker import Worker
+from tools.contract.worker import Deployment, Worker
 
 COMPOSE = "docker-compose.yml"
 
@@ -64,3 +64,10 @@ def _services(project: Project) -> list[Service]:
         elif found and (value := _VALUE.match(line)):
             found[-1].values[value[1]] = value[2]
     return found
+
+
+DEPLOYMENT = Deployment(
+    workers,
+    grace="stop_grace_period: {}s",
+    worker="a service with `python manage.py worker {}`",
+)
