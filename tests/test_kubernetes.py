@@ -14,6 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from tests import cluster
 from tests.baking import bake
 
 # The oldest version that knows all of it, and the newest whose schemas we have.
@@ -343,3 +344,53 @@ def test_no_secret_is_in_the_manifests(objects: list[Manifest], project: Path) -
     text = yaml.safe_dump_all(objects)
     for name in ("SECRET_KEY", "API_TOKEN", "DATABASE_PASSWORD", "REDIS_PASSWORD"):
         assert len(env[name]) >= 32 and env[name] not in text
+
+
+# --- the deploy
+
+
+def deploy(project: Path, config: Path) -> subprocess.CompletedProcess[str]:
+    known = {"PATH": os.environ["PATH"], "HOME": str(config.parent)}
+    return subprocess.run(
+        ["make", "deploy"],
+        cwd=project,
+        env=known | {"KUBECONFIG": str(config)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_deploy_migrates_then_replaces_workers_then_web(
+    project: Path, tmp_path: Path
+) -> None:
+    kubectl()
+    with cluster.running(tmp_path) as (ours, config):
+        first = deploy(project, config)
+        fresh, ours.changes = ours.changes, []
+        second = deploy(project, config)
+        again = ours.changes
+
+    assert (first.returncode, first.stderr) == (0, "")
+    assert (second.returncode, second.stderr) == (0, "")
+    steps = ["Namespace", "Job migrate", "Deployment worker-io", "Deployment web"]
+    places = [place(fresh, f"POST {step}") for step in steps]
+    assert places == sorted(places)
+    assert place(fresh, "POST ConfigMap") < place(fresh, "POST Job migrate")
+    # A Job of the same name could not be changed.
+    assert place(again, "DELETE Job migrate") < place(again, "POST Job migrate")
+
+
+def test_deploy_ends_when_the_migrations_fail(project: Path, tmp_path: Path) -> None:
+    kubectl()
+    with cluster.running(tmp_path) as (ours, config):
+        ours.job_ends = "Failed"
+        finished = deploy(project, config)
+
+    assert finished.returncode
+    assert "what comes after it is still the old version" in finished.stderr
+    assert not any("Deployment" in change for change in ours.changes)
+
+
+def place(changes: list[str], start: str) -> int:
+    [found, *_] = [n for n, change in enumerate(changes) if change.startswith(start)]
+    return found

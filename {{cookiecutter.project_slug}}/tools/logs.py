@@ -13,8 +13,8 @@ from structlog.dev import ConsoleRenderer
 
 from config.logs import for_people
 
-# `web-1  | …`, as docker compose begins each line.
-_PREFIX = re.compile(r"([\w.-]+ +\| )(?=\{)")
+# `web-1  | …`, as docker compose begins each line, or `[pod/web-1/service] …`, as Kubernetes.
+_PREFIX = re.compile(r"([\w.-]+ +\| |\[\S+\] )(?=\{)")
 
 
 def readable(line: str, *, colors: bool = False) -> str:

@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
+
 from tools.logs import readable
 
 
-def test_entry_of_a_container_is_one_readable_line() -> None:
+@pytest.mark.parametrize("prefix", ["worker-io-1  | ", "[pod/worker-io-5d/service] "])
+def test_entry_of_a_container_is_one_readable_line(prefix: str) -> None:
     entry = {
         "event": "task ended",
         "task": "app.tasks.x.send",
@@ -15,9 +18,9 @@ def test_entry_of_a_container_is_one_readable_line() -> None:
         "timestamp": "2030-01-31T08:00:00Z",
     }
 
-    line = readable(f"worker-io-1  | {json.dumps(entry)}")
+    line = readable(f"{prefix}{json.dumps(entry)}")
 
-    assert line.startswith("worker-io-1  | ")
+    assert line.startswith(prefix)
     assert "task ended: send" in line and "state=SUCCESS" in line
     assert "abc" not in line and "{" not in line
 

@@ -52,13 +52,15 @@ class Cluster:
         Raises:
             CannotDeploy: if it fails; it has said why.
         """
-        where = ["--namespace", namespace] if namespace else []
-        done = subprocess.run(
-            ["kubectl", *where, *arguments], stdout=subprocess.PIPE, text=True
-        )
+        command = _kubectl(namespace, *arguments)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             raise CannotDeploy(f"`kubectl {' '.join(arguments)}` failed")
         return done.stdout
+
+    def show(self, namespace: str, *arguments: str) -> None:
+        """Run a command for a person to read; it may fail."""
+        subprocess.run(_kubectl(namespace, *arguments))
 
 
 def main(cluster: Cluster) -> None:
@@ -93,7 +95,7 @@ def _migrate(cluster: Cluster) -> None:
         if "Complete" in ended:
             return
         if "Failed" in ended:
-            print(cluster(namespace, "logs", f"job/{name}", "--tail", "30"))
+            cluster.show(namespace, "logs", f"job/{name}", "--tail", "30")
             raise CannotDeploy("the migrations failed")
         time.sleep(POLL_SECONDS)
 
@@ -101,6 +103,10 @@ def _migrate(cluster: Cluster) -> None:
 def _wait_until_at_work(cluster: Cluster, deployment: dict[str, Any]) -> None:
     name, timeout = f"deployment/{deployment['name']}", f"--timeout={READY_SECONDS}s"
     cluster(deployment["namespace"], "rollout", "status", name, timeout)
+
+
+def _kubectl(namespace: str, *arguments: str) -> list[str]:
+    return ["kubectl", *(["--namespace", namespace] if namespace else []), *arguments]
 
 
 def _say(step: str) -> None:
