@@ -39,6 +39,7 @@ MAX_EMAIL_USER = 64
 LICENSES = ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary")
 YES_NO = ("yes", "no")
 DEPLOYMENTS = ("compose", "kubernetes")
+BROKERS = ("redis", "rabbitmq")
 
 # Top-level names that the generated project itself has, or will have.
 PROJECT_PACKAGES = frozenset("""
@@ -251,6 +252,7 @@ RULES = (
     Rule("include_samples", is_one_of(YES_NO), f"one of {', '.join(YES_NO)}"),
     Rule("monitoring", is_one_of(YES_NO), f"one of {', '.join(YES_NO)}"),
     Rule("deployment", is_one_of(DEPLOYMENTS), f"one of {', '.join(DEPLOYMENTS)}"),
+    Rule("broker", is_one_of(BROKERS), f"one of {', '.join(BROKERS)}"),
 )
 
 

@@ -1,5 +1,6 @@
 """Bakes of the options that exist: what is written, and that it looks handwritten."""
 
+import json
 import re
 import shlex
 import shutil
@@ -20,6 +21,7 @@ COMBINATIONS = [
     {"include_samples": "no", "license": "MIT", "monitoring": "yes"},
     {"include_samples": "yes", "license": "Apache-2.0", "deployment": "kubernetes"},
     {"include_samples": "no", "license": "BSD-3-Clause", "time_zone": "Europe/Berlin"},
+    {"include_samples": "yes", "license": "MIT", "broker": "rabbitmq"},
     {"include_samples": "no", "license": "Proprietary", "author_name": "Zoë O'Brien"},
 ]
 
@@ -156,6 +158,55 @@ def test_kubernetes_is_there_or_not_at_all(tmp_path: Path) -> None:
     for path in files(without):
         text = path.read_text(encoding="utf-8").lower()
         assert "kubectl" not in text and "make manifests" not in text, path
+
+
+def test_rabbitmq_is_there_or_not_at_all(tmp_path: Path) -> None:
+    chosen = bake(tmp_path, {"project_slug": "x1", "broker": "rabbitmq"}).root
+    without = bake(tmp_path, {"project_slug": "x2", "broker": "redis"}).root
+
+    compose = (chosen / "docker-compose.yml").read_text()
+    assert "image: rabbitmq:" in compose and "image: redis:" in compose
+    assert re.search(r"^BROKER_PASSWORD=.{32,}$", (chosen / ".env").read_text(), re.M)
+    production = (chosen / "docker-compose.prod.yml").read_text()
+    assert "BROKER_PASSWORD_FILE: /run/secrets/broker_password" in production
+    for name in ("docker-compose.yml", "docker-compose.prod.yml", "Makefile"):
+        assert "rabbitmq" not in (without / name).read_text(), name
+
+
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+@pytest.mark.parametrize("stage", ["", "dev", "prod"])
+def test_compose_understands_the_files(tmp_path: Path, broker: str, stage: str) -> None:
+    if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
+        pytest.skip("needs Docker Compose")
+    answers = {"broker": broker, "monitoring": "yes"}
+    project = finished(bake(tmp_path, answers)).root
+    files = ["docker-compose.yml", *([f"docker-compose.{stage}.yml"] if stage else [])]
+    command = ["docker", "compose", "--profile", "*"]
+    command += [word for file in files for word in ("--file", file)]
+
+    checked = subprocess.run(
+        [*command, "config", "--format", "json"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+    )
+
+    assert checked.returncode == 0, checked.stderr
+    services = json.loads(checked.stdout)["services"]
+    waits = {
+        name for name, spec in services.items() if broker in spec.get("depends_on", {})
+    }
+    assert {"web", "worker-io", "beat", "flower"} <= waits
+    password = re.search(
+        r"^BROKER_PASSWORD=(.*)$", (project / ".env").read_text(), re.M
+    )
+    assert password
+    for spec in services.values():
+        for port in spec.get("ports", []):
+            assert port["host_ip"] == "127.0.0.1"
+        assert password[1] not in json.dumps(
+            [spec.get("command"), spec.get("healthcheck")]
+        )
 
 
 # --- answers

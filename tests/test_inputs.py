@@ -106,7 +106,7 @@ def test_wrong_answer_is_refused_and_nothing_is_written(
 
 
 @pytest.mark.parametrize(
-    "option", ["license", "include_samples", "monitoring", "deployment"]
+    "option", ["license", "include_samples", "monitoring", "deployment", "broker"]
 )
 def test_unknown_choice_is_refused_and_nothing_is_written(
     tmp_path: Path, option: str
@@ -194,6 +194,7 @@ def test_hook_checks_what_a_replay_file_says(tmp_path: Path) -> None:
         ("include_samples", "one of yes, no"),
         ("monitoring", "one of yes, no"),
         ("deployment", "one of compose, kubernetes"),
+        ("broker", "one of redis, rabbitmq"),
     ):
         value = answers[option]
         assert f"{option}: got {value!r}, expected {accepted}" in baked.output

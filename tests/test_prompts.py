@@ -35,6 +35,7 @@ def test_prompts_are_shown_and_the_answers_taken(tmp_path: Path) -> None:
     project = tmp_path / "out" / "parcel_desk"
     assert "TIME_ZONE=Asia/Tokyo\n" in (project / ".env").read_text()
     assert "Apache License" in (project / "LICENSE").read_text()
+    assert "rabbitmq" in (project / "docker-compose.yml").read_text()
 
 
 def test_choices_of_the_checks_are_those_of_cookiecutter() -> None:
@@ -42,3 +43,4 @@ def test_choices_of_the_checks_are_those_of_cookiecutter() -> None:
     assert options()["include_samples"] == list(pre_gen_project.YES_NO)
     assert options()["monitoring"] == list(reversed(pre_gen_project.YES_NO))
     assert options()["deployment"] == list(pre_gen_project.DEPLOYMENTS)
+    assert options()["broker"] == list(pre_gen_project.BROKERS)

@@ -36,7 +36,8 @@ SOAK = {"SEED": "1", "TASKS": "600"}
 def project(tmp_path: Path, samples: str) -> Path:
     """A fresh bake with or without samples; the larger one has all other options, too."""
     deployment = "kubernetes" if samples == "yes" else "compose"
-    others = {"monitoring": samples, "deployment": deployment}
+    broker = "rabbitmq" if samples == "yes" else "redis"
+    others = {"monitoring": samples, "deployment": deployment, "broker": broker}
     baked = bake(tmp_path, {"include_samples": samples} | others)
     assert baked.exit_status == 0, baked.output
     return baked.root

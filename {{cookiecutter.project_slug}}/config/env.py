@@ -101,6 +101,7 @@ FROM_FILES = (
     "DATABASE_PASSWORD",
     "REDIS_URL",
     "BROKER_URL",
+    "BROKER_PASSWORD",
     "CELERY_RESULT_BACKEND",
     "EMAIL_HOST_PASSWORD",
     "SENTRY_DSN",
@@ -216,6 +217,7 @@ class Env(AppEnv):
 
     # --- Celery
     BROKER_URL: RabbitUrl | None = None  # RabbitMQ instead of database 0 of Redis
+    BROKER_PASSWORD: SecretStr | None = None
     WORKER_CONCURRENCY: PerQueue = {}
     # Where a supervisor kills sooner than config/queues.py says (Kubernetes: after 30 s).
     WORKER_SHUTDOWN_GRACE: PerQueue = {}

@@ -13,6 +13,9 @@ from typing import IO
 
 FOLDER = Path("var/backups")
 
+# What goes on during a restore.
+SERVERS = ("postgres", "redis", "rabbitmq")
+
 DATABASE = ("--username", "app", "--dbname", "app")
 DUMP = ("pg_dump", *DATABASE, "--format", "custom")
 # All or nothing: a restore that fails leaves the database as it was.
@@ -50,7 +53,7 @@ def read(compose: list[str], file: str) -> None:
     running = subprocess.run(
         [*compose, "ps", "--services"], check=True, text=True, capture_output=True
     ).stdout.split()
-    others = [name for name in running if name not in ("postgres", "redis")]
+    others = [name for name in running if name not in SERVERS]
     if others:
         subprocess.run([*compose, "stop", *others], check=True)
     try:

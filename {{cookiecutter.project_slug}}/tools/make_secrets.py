@@ -3,10 +3,14 @@
 Existing files are never touched.
 """
 
+import re
 import secrets
 from pathlib import Path
 
-NAMES = ("secret_key", "api_token", "database_password", "redis_password")
+ROOT = Path(__file__).resolve().parent.parent
+
+# Which are written, docker-compose.prod.yml says; this one holds another's value.
+REDIS_URL = "redis_url"
 
 
 def write(folder: Path) -> list[str]:
@@ -21,14 +25,15 @@ def write(folder: Path) -> list[str]:
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
-    written = [name for name in NAMES if not (folder / name).exists()]
+    production = (ROOT / "docker-compose.prod.yml").read_text(encoding="utf-8")
+    names = re.findall(r"\{file: secrets/(\w+)\}", production)
+    written = [name for name in names if not (folder / name).exists()]
     for name in written:
-        _write(folder / name, secrets.token_urlsafe(36))
-    url = folder / "redis_url"
-    if not url.exists():
+        if name != REDIS_URL:
+            _write(folder / name, secrets.token_urlsafe(36))
+    if REDIS_URL in written:
         password = (folder / "redis_password").read_text(encoding="utf-8").strip()
-        _write(url, f"redis://:{password}@redis:6379")
-        written.append(url.name)
+        _write(folder / REDIS_URL, f"redis://:{password}@redis:6379")
     return written
 
 
