@@ -25,6 +25,7 @@ def test_prompts_are_shown_and_the_answers_taken(tmp_path: Path) -> None:
         "2",
         "2",
         "2",
+        "2",
     ]
 
     baked = bake(tmp_path, {}, flags=(), typed="\n".join(typed) + "\n")
