@@ -125,15 +125,16 @@ def test_every_setting_is_one_that_the_service_has() -> None:
 
 
 def test_service_starts_with_these_settings(tmp_path: Path) -> None:
+    addresses = {
+        "broker_url": "amqps://app:secret@rabbitmq.example.org:5671/app",
+        "database_url": "postgres://app:secret@db.example.org:5432/app",
+        "redis_url": "rediss://:secret@redis.example.org:6379",
+    }
     env = settings()
     for name, value in env.items():
-        if name.endswith("_FILE") and name != "HEALTH_FILE":
+        if value.startswith("/secrets/"):
             secret = tmp_path / Path(value).name
-            secret.write_text("redis://:secret@redis:6379" if "redis" in value else "")
-            if "database" in value:
-                secret.write_text("postgres://app:secret@db.example.org:5432/app\n")
-            elif not secret.read_text():
-                secret.write_text("x" * 40)
+            secret.write_text(addresses.get(secret.name, "x" * 40) + "\n")
             env[name] = str(secret)
     path = {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull}
 
