@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,20 @@ WARM_BUILD_SECONDS = 30
 
 IMPORT_SECONDS = 60
 
+# What else can be chosen that runs in containers; two of everything with one of the rest.
+COMBINATIONS = [
+    {"include_samples": "no", "broker": "redis", "monitoring": "yes"},
+    {"include_samples": "no", "broker": "rabbitmq", "monitoring": "no"},
+]
+# All of them: `COMBINATIONS=all make test-docker`.
+if os.environ.get("COMBINATIONS") == "all":
+    COMBINATIONS = [
+        {"include_samples": samples, "broker": broker, "monitoring": monitoring}
+        for samples in ("yes", "no")
+        for broker in ("redis", "rabbitmq")
+        for monitoring in ("no", "yes")
+    ]
+
 # A worker's lease, and room for a slow machine.
 RECOVERY_SECONDS = 300
 
@@ -37,22 +52,22 @@ os.kill(max(int(stat[0]) for stat in stats if stat[3] == str(main)), signal.SIGK
 """
 
 
-def fresh(folder: Path, slug: str) -> Path:
-    folder.mkdir()
-    baked = bake(folder, {"project_slug": slug, "include_samples": "yes"})
+@contextmanager
+def fresh(folder: Path, slug: str, **options: str) -> Iterator[Path]:
+    """A bake whose images are removed in the end."""
+    baked = bake(folder, {"project_slug": slug, "include_samples": "yes", **options})
     assert baked.exit_status == 0, baked.output
-    return baked.root
+    yield baked.root
+    name = slug.replace("_", "-")
+    subprocess.run(["docker", "image", "rm", "--force", name, f"{name}-dev"])
+    replaced = f"label=org.opencontainers.image.title={name}"
+    subprocess.run(["docker", "image", "prune", "--force", "--filter", replaced])
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A bake whose image is removed in the end."""
-    root = fresh(tmp_path_factory.mktemp("docker") / "bake", "docker_test")
-    yield root
-    images = ("docker-test", "docker-test-dev")
-    subprocess.run(["docker", "image", "rm", "--force", *images])
-    replaced = "label=org.opencontainers.image.title=docker-test"
-    subprocess.run(["docker", "image", "prune", "--force", "--filter", replaced])
+    with fresh(tmp_path_factory.mktemp("docker"), "docker_test") as root:
+        yield root
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +110,15 @@ def forget_reports(stack: Stack) -> None:
     stack.query("TRUNCATE ledger_taskrun CASCADE")
 
 
-def test_fresh_bake_is_healthy_after_one_command(stack: Stack) -> None:
+def assert_all_healthy(stack: Stack, services: int) -> None:
     rows = stack.compose("ps", "--format", "{{.Service}} {{.Health}}").splitlines()
-
     assert {row.split()[1] for row in rows} == {"healthy"}
-    assert len(rows) == 11  # web, six workers, two beats, PostgreSQL, Redis
+    assert len(rows) == services
+
+
+def test_fresh_bake_is_healthy_after_one_command(stack: Stack) -> None:
+    # web, six workers, two beats, PostgreSQL, Redis
+    assert_all_healthy(stack, 11)
 
 
 def test_image_is_small_and_has_no_build_tools(stack: Stack) -> None:
@@ -185,6 +204,12 @@ def test_stopped_worker_becomes_unhealthy(stack: Stack) -> None:
 
 def test_nothing_is_lost_by_whatever_is_killed(stack: Stack) -> None:
     forget_reports(stack)
+
+    kill_whatever_works(stack, broker="redis")
+
+
+def kill_whatever_works(stack: Stack, broker: str) -> None:
+    """Kill containers and processes while reports come in; all of them are imported, once."""
     reports: list[int] = []
 
     def send(count: int = 5) -> None:
@@ -205,16 +230,16 @@ def test_nothing_is_lost_by_whatever_is_killed(stack: Stack) -> None:
     say("kill -9 of a pool process")
     stack.compose("exec", "-T", "worker-cpu", "python", "-c", KILL_POOL_PROCESS)
     send()
-    say("docker kill redis, and importing while it is down")
-    [redis] = stack.containers("redis")
-    stack.run("docker", "kill", redis)
+    say(f"docker kill {broker}, and importing while it is down")
+    [container] = stack.containers(broker)
+    stack.run("docker", "kill", container)
     send()
     # kombu asks a silent Redis every 25 s whether it is still there.
     begin = time.monotonic()
     wait_until(lambda: not stack.probe("worker-fast", "ready"), 90, "still ready")
     say(f"worker says that it is not ready after {time.monotonic() - begin:.0f} s")
     assert stack.probe("worker-fast", "live")
-    stack.run("docker", "start", redis)
+    stack.run("docker", "start", container)
     send()
     say("docker kill postgres")
     [postgres] = stack.containers("postgres")
@@ -312,3 +337,28 @@ def test_development_starts_again_on_a_change_and_loses_nothing(
 
 def test_nothing_is_left_after_down(stack: Stack) -> None:
     assert stack.compose("ps", "--all", "--quiet") == ""
+
+
+def test_nothing_is_lost_on_rabbitmq_either(tmp_path: Path) -> None:
+    options = {"broker": "rabbitmq", "monitoring": "yes"}
+    with fresh(tmp_path, "docker_rabbit", **options) as root:
+        with running(Stack(root)) as stack:
+            # and RabbitMQ
+            assert_all_healthy(stack, 12)
+
+            kill_whatever_works(stack, broker="rabbitmq")
+
+
+@pytest.mark.parametrize(
+    "options", COMBINATIONS, ids=lambda each: "-".join(each.values())
+)
+def test_every_combination_is_healthy_after_one_command(
+    tmp_path: Path, options: dict[str, str]
+) -> None:
+    with fresh(tmp_path, "docker_other", **options) as root:
+        with running(Stack(root)) as stack:
+            assert_all_healthy(stack, 12 if options["broker"] == "rabbitmq" else 11)
+            if options["monitoring"] == "yes":
+                # The other two of the profile have images of their own.
+                profile = ("--profile", "monitoring")
+                stack.compose(*profile, "up", "--detach", "--wait", "metrics")
