@@ -19,6 +19,9 @@ POLL_SECONDS = 0.25
 # docker-compose.prod.yml has a port for each of two web servers and its successor.
 PORTS = 4
 
+# Production has them as files.
+SECRETS = ("SECRET_KEY", "API_TOKEN", "DATABASE_PASSWORD", "REDIS_PASSWORD")
+
 
 def say(line: str) -> None:
     """Show progress; these tests take minutes."""
@@ -33,26 +36,34 @@ class Stack:
 
         Args:
             root: of the bake.
-            stage: blank, or `prod`.
+            stage: blank, `dev` or `prod`.
         """
         self.root = root
-        self.stage = stage
+        files = "docker-compose.yml"
+        if stage == "prod":
+            files += ":docker-compose.prod.yml"
+        self._make = ["STAGE=dev"] if stage == "dev" else []
+        replace(root / ".env", r"^COMPOSE_FILE=.*", f"COMPOSE_FILE={files}")
         self._token = _value(root / ".env", "API_TOKEN")
         self.port = free_ports(PORTS)
-        replace(root / ".env", r"WEB_PORT=.*", f"WEB_PORT={self.port}")
+        replace(root / ".env", r"^WEB_PORT=.*", f"WEB_PORT={self.port}")
         last = self.port + PORTS - 1
         prod = root / "docker-compose.prod.yml"
         replace(prod, r"127.0.0.1:[\d-]+:8000", f"{HOST}:{self.port}-{last}:8000")
         if stage == "prod":
             self.make("secrets")
-            self._token = (root / "secrets" / "api_token").read_text().strip()
+            for name in SECRETS:
+                replace(root / ".env", rf"^{name}=.*", f"{name}=")
+
+    def use_image(self, name: str) -> None:
+        """Choose what runs in production."""
+        replace(self.root / ".env", r"^IMAGE=.*", f"IMAGE={name}")
 
     # --- commands
 
     def make(self, *arguments: str) -> str:
         """Run a target of the project's Makefile; returns what it printed."""
-        stage = [f"STAGE={self.stage}"] if self.stage else []
-        return self.run("make", *arguments, *stage)
+        return self.run("make", *arguments, *self._make)
 
     def run(self, *command: str) -> str:
         """Run a command in the project; returns what it printed."""
@@ -70,10 +81,9 @@ class Stack:
 
     def compose(self, *arguments: str) -> str:
         """Run a subcommand of `docker compose`."""
-        files = ["--file", "docker-compose.yml"]
-        if self.stage:
-            files += ["--file", f"docker-compose.{self.stage}.yml"]
-        return self.run("docker", "compose", *files, *arguments)
+        files = ["docker-compose.yml", "docker-compose.dev.yml"] if self._make else []
+        chosen = [f"--file={name}" for name in files]
+        return self.run("docker", "compose", *chosen, *arguments)
 
     def containers(self, service: str) -> list[str]:
         """Return the ids of a service's containers that run."""
@@ -186,7 +196,9 @@ def free_ports(count: int) -> int:
 
 def replace(path: Path, pattern: str, text: str) -> None:
     """Replace the one place of a file that a pattern matches."""
-    changed, count = re.subn(pattern, text, path.read_text(encoding="utf-8"))
+    changed, count = re.subn(
+        pattern, text, path.read_text(encoding="utf-8"), flags=re.M
+    )
     assert count == 1, f"{path}: {count} times {pattern}"
     path.write_text(changed, encoding="utf-8")
 

@@ -59,9 +59,11 @@ def fresh(folder: Path, slug: str, **options: str) -> Iterator[Path]:
     assert baked.exit_status == 0, baked.output
     yield baked.root
     name = slug.replace("_", "-")
-    subprocess.run(["docker", "image", "rm", "--force", name, f"{name}-dev"])
-    replaced = f"label=org.opencontainers.image.title={name}"
-    subprocess.run(["docker", "image", "prune", "--force", "--filter", replaced])
+    built = ["docker", "image", "ls", "--quiet", "--filter"]
+    for of in (f"label=org.opencontainers.image.title={name}", f"reference={name}-dev"):
+        ids = subprocess.run([*built, of], capture_output=True, text=True).stdout
+        if ids:
+            subprocess.run(["docker", "image", "rm", "--force", *set(ids.split())])
 
 
 @pytest.fixture(scope="module")
@@ -271,41 +273,6 @@ def test_backup_brings_back_what_was_deleted(stack: Stack) -> None:
     wait_until(lambda: stack.probe("worker-fast", "ready"), 60, "not ready")
 
 
-def test_every_service_is_replaced_under_load_and_no_request_fails(
-    root: Path, stack: Stack, tmp_path: Path
-) -> None:
-    stack.compose("down", "--volumes", "--timeout", "10")
-    production = Stack(root, stage="prod")
-    with running(production):
-        before = {
-            service: set(production.containers(service))
-            for service in production.compose("config", "--services").split()
-        }
-        load = Load(production)
-        with load.running():
-            time.sleep(5)
-            (root / "app" / "changed.py").write_text('"""Another version."""\n')
-            production.compose("build", "migrate")
-            say("make upgrade")
-            begin = time.monotonic()
-            production.make("upgrade")
-            say(f"replaced everything in {time.monotonic() - begin:.0f} s")
-            say("restarting Redis")
-            production.compose("restart", "redis")
-            time.sleep(5)
-
-        say(
-            f"{len(load.accepted)} reports accepted, {len(load.failed)} requests failed"
-        )
-        assert not load.failed
-        assert_all_imported(production, load.accepted, CASES)
-        for service in before:
-            if service not in ("postgres", "redis", "migrate"):
-                after = set(production.containers(service))
-                assert len(after) == len(before[service]), service
-                assert not after & before[service], f"{service} was not replaced"
-
-
 def test_development_starts_again_on_a_change_and_loses_nothing(
     root: Path, stack: Stack
 ) -> None:
@@ -333,6 +300,60 @@ def test_development_starts_again_on_a_change_and_loses_nothing(
             path for path in root.rglob("*") if path.stat().st_uid != os.getuid()
         ]
         assert not foreign
+
+
+def test_every_service_is_replaced_under_load_and_no_request_fails(
+    root: Path, stack: Stack, tmp_path: Path
+) -> None:
+    stack.compose("down", "--volumes", "--timeout", "10")
+    production = Stack(root, stage="prod")
+    for version in ("1", "2"):
+        (root / "app" / "changed.py").write_text(f'"""Version {version}."""\n')
+        production.run("docker", "build", "--tag", f"docker-test:{version}", ".")
+    production.use_image("docker-test:1")
+    with running(production):
+        before = {
+            service: set(production.containers(service))
+            for service in production.compose("config", "--services").split()
+        }
+        load = Load(production)
+        with load.running():
+            time.sleep(5)
+            production.use_image("docker-test:2")
+            say("make upgrade")
+            begin = time.monotonic()
+            production.make("upgrade")
+            say(f"replaced everything in {time.monotonic() - begin:.0f} s")
+            say("restarting Redis")
+            production.compose("restart", "redis")
+            time.sleep(5)
+
+        say(
+            f"{len(load.accepted)} reports accepted, {len(load.failed)} requests failed"
+        )
+        assert not load.failed
+        assert_all_imported(production, load.accepted, CASES)
+        for service in before:
+            if service not in ("postgres", "redis", "migrate"):
+                after = set(production.containers(service))
+                assert len(after) == len(before[service]), service
+                assert not after & before[service], f"{service} was not replaced"
+                images = {production.inspect(each)["Config"]["Image"] for each in after}
+                assert images == {"docker-test:2"}
+
+
+def test_production_runs_what_was_built_elsewhere_or_nothing(
+    root: Path, stack: Stack
+) -> None:
+    production = Stack(root, stage="prod")
+    production.use_image("docker-test:mistyped")
+
+    with pytest.raises(AssertionError, match="mistyped"):
+        production.make("up")
+
+    with pytest.raises(AssertionError):
+        production.run("docker", "image", "inspect", "docker-test:mistyped")
+    production.use_image("docker-test:2")
 
 
 def test_nothing_is_left_after_down(stack: Stack) -> None:

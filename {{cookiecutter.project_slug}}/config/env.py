@@ -194,6 +194,11 @@ class Env(AppEnv):
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     LOG_FORMAT: Literal["console", "json"] = "json"
 
+    # --- of docker compose alone
+    COMPOSE_FILE: str = "docker-compose.yml"
+    IMAGE: str | None = None
+    FLOWER_PASSWORD: SecretStr | None = None
+
     # --- seeing it: metrics, errors, traces
     METRICS_BIND: str = "127.0.0.1"
     METRICS_PORT: PositiveInt = 9400
@@ -212,7 +217,6 @@ class Env(AppEnv):
     # limits in 2
     REDIS_URL: RedisUrl = NO_BROKER_URL
     REDIS_PASSWORD: SecretStr | None = None  # of the server that we start ourselves
-    FLOWER_PASSWORD: SecretStr | None = None  # of docker-compose.yml alone
     REDIS_TIMEOUT_SECONDS: PositiveFloat = 5.0
 
     # --- Celery

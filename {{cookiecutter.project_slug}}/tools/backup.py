@@ -9,13 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import IO
+
+from tools.compose import Compose, ComposeFailed
 
 FOLDER = Path("var/backups")
 
-# What goes on during a restore.
-SERVERS = ("postgres", "redis", "rabbitmq")
-
+IN_POSTGRES = ("exec", "--no-TTY", "postgres")
 DATABASE = ("--username", "app", "--dbname", "app")
 DUMP = ("pg_dump", *DATABASE, "--format", "custom")
 # All or nothing: a restore that fails leaves the database as it was.
@@ -25,62 +24,61 @@ RESTORE = (
 )
 
 
-def write(compose: list[str], file: str) -> Path:
+def write(compose: Compose, file: str) -> Path:
     """Write a backup, while the service runs.
 
     Args:
-        compose: the command, such as `docker compose`.
+        compose: of the containers.
         file: where to; blank for a name with the time.
 
     Returns:
         Where to. It is there once it is complete, and its owner's alone.
+
+    Raises:
+        ComposeFailed: if there is no backup now.
     """
     target = Path(file) if file else FOLDER / f"{time.strftime('%Y%m%d-%H%M%S')}.dump"
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f"{target.name}.part")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "wb") as output:
-        _in_postgres(compose, DUMP, stdout=output)
+        compose(*IN_POSTGRES, *DUMP, stdin=subprocess.DEVNULL, stdout=output)
     draft.replace(target)
     return target
 
 
-def read(compose: list[str], file: str) -> None:
-    """Put a backup in the place of the database; web, workers and beat stop meanwhile."""
+def read(compose: Compose, file: str) -> None:
+    """Put a backup in the place of the database.
+
+    Web, workers and beat stop meanwhile; they are at work again when this returns.
+
+    Raises:
+        ComposeFailed: if a step fails; the database is then as it was, or as the backup.
+        SystemExit: if there is no such file; nothing was stopped.
+    """
     source = Path(file)
     if not source.is_file():
         raise SystemExit(f"make restore: FILE={file} is not a file")
-    running = subprocess.run(
-        [*compose, "ps", "--services"], check=True, text=True, capture_output=True
-    ).stdout.split()
-    others = [name for name in running if name not in SERVERS]
-    if others:
-        subprocess.run([*compose, "stop", *others], check=True)
+    counts = {name: len(compose.running(name)) for name in compose.ours()}
+    users = {name: count for name, count in counts.items() if count}
+    if users:
+        compose("stop", *users)
     try:
         with source.open("rb") as content:
-            _in_postgres(compose, RESTORE, stdin=content)
+            compose(*IN_POSTGRES, *RESTORE, stdin=content)
     finally:
-        if others:
-            subprocess.run([*compose, "start", *others], check=True)
-
-
-def _in_postgres(
-    compose: list[str],
-    command: tuple[str, ...],
-    *,
-    stdin: IO[bytes] | None = None,
-    stdout: IO[bytes] | None = None,
-) -> None:
-    whole = [*compose, "exec", "--no-TTY", "postgres", *command]
-    source = stdin or subprocess.DEVNULL
-    if status := subprocess.run(whole, stdin=source, stdout=stdout).returncode:
-        raise SystemExit(f"{command[0]} failed with status {status}")
+        if users:
+            scales = [f"--scale={name}={count}" for name, count in users.items()]
+            compose.start("--no-recreate", *scales, *users)
 
 
 if __name__ == "__main__":
-    act, path, *command_line = sys.argv[1:]
-    if act == "write":
-        print(f"Wrote {write(command_line, path)}")
-    else:
-        read(command_line, path)
-        print(f"Restored {path}")
+    act, path, *command = sys.argv[1:]
+    try:
+        if act == "write":
+            print(f"Wrote {write(Compose(command), path)}")
+        else:
+            read(Compose(command), path)
+            print(f"Restored {path}")
+    except ComposeFailed as error:
+        sys.exit(f"make {'backup' if act == 'write' else 'restore'}: {error}")

@@ -1,6 +1,7 @@
 """`python -m tools.make_secrets`: write `secrets/`, what docker-compose.prod.yml reads.
 
-Existing files are never touched.
+Values of `.env` are taken over, because a database that exists keeps its password; what is
+blank there is made at random. Existing files are never touched.
 """
 
 import re
@@ -23,6 +24,7 @@ def write(folder: Path) -> list[str]:
     Returns:
         The names of the files that were written.
     """
+    known = _values(folder.parent / ".env")
     folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
     production = (ROOT / "docker-compose.prod.yml").read_text(encoding="utf-8")
@@ -30,11 +32,18 @@ def write(folder: Path) -> list[str]:
     written = [name for name in names if not (folder / name).exists()]
     for name in written:
         if name != REDIS_URL:
-            _write(folder / name, secrets.token_urlsafe(36))
+            value = known.get(name.upper()) or secrets.token_urlsafe(48)
+            _write(folder / name, value)
     if REDIS_URL in written:
         password = (folder / "redis_password").read_text(encoding="utf-8").strip()
         _write(folder / REDIS_URL, f"redis://:{password}@redis:6379")
     return written
+
+
+def _values(env: Path) -> dict[str, str]:
+    lines = env.read_text(encoding="utf-8").splitlines() if env.exists() else []
+    pairs = [line.partition("=") for line in lines if not line.startswith("#")]
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""`.env.example`, the settings, the code and docker-compose.yml agree on every variable."""
+"""`.env.example`, the settings, the code and the compose files agree on every variable."""
 
 import ast
 import re
@@ -13,6 +13,12 @@ from tools.contract.rule import rule
 EXAMPLE = ".env.example"
 DECLARATIONS = ("config/env.py", "config/app_env.py")
 READERS = ("app/", "config/", "ledger/", "tools/")
+
+# Those whose variables come from .env; UID of the third is set by the Makefile.
+COMPOSE_FILES = (COMPOSE, "docker-compose.prod.yml")
+
+# Compose reads it by itself: https://docs.docker.com/compose/how-tos/environment-variables/envvars/
+_OF_COMPOSE = {"COMPOSE_FILE"}
 
 _DOCUMENTED = re.compile(r"([A-Za-z_]\w*)=")
 # `$$` is a plain dollar: https://docs.docker.com/reference/compose-file/interpolation/
@@ -56,7 +62,7 @@ def env_declared(project: Project) -> Iterator[Finding]:
 @rule("env-used", "A setting that nothing reads promises what it does not keep.")
 def env_used(project: Project) -> Iterator[Finding]:
     """Find settings that are declared and never read."""
-    read = {variable.name for variable in _used_by_compose(project)}
+    read = _OF_COMPOSE | {variable.name for variable in _used_by_compose(project)}
     for path in project.python_in(*READERS):
         if path not in DECLARATIONS:
             read |= {node.attr for node in project.nodes(path, ast.Attribute)}
@@ -86,9 +92,10 @@ def _declared(project: Project) -> Iterator[Variable]:
 
 
 def _used_by_compose(project: Project) -> Iterator[Variable]:
-    for line, text in project.lines(COMPOSE):
-        for name in _USED.findall(text.partition("#")[0]):
-            yield Variable(name, COMPOSE, line)
+    for path in COMPOSE_FILES:
+        for line, text in project.lines(path):
+            for name in _USED.findall(text.partition("#")[0]):
+                yield Variable(name, path, line)
 
 
 def _repeated(variables: list[Variable]) -> Iterator[Variable]:
