@@ -168,7 +168,7 @@ def test_rabbitmq_is_there_or_not_at_all(tmp_path: Path) -> None:
     assert "image: rabbitmq:" in compose and "image: redis:" in compose
     assert re.search(r"^BROKER_PASSWORD=.{32,}$", (chosen / ".env").read_text(), re.M)
     production = (chosen / "docker-compose.prod.yml").read_text()
-    assert "BROKER_PASSWORD_FILE: /run/secrets/broker_password" in production
+    assert "BROKER_URL_FILE: /run/secrets/broker_url" in production
     for name in ("docker-compose.yml", "docker-compose.prod.yml", "Makefile"):
         assert "rabbitmq" not in (without / name).read_text(), name
 

@@ -6,7 +6,6 @@ delivers twice finds nothing to do.
 """
 
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from kombu import Exchange, Queue
 
@@ -31,15 +30,8 @@ def is_rabbitmq(env: Env) -> bool:
 
 
 def broker_url(env: Env) -> str:
-    """Return the address of the broker, with its password."""
-    if env.BROKER_URL is None:
-        return redis_url(env, database=0)
-    parts = urlsplit(env.BROKER_URL)
-    if env.BROKER_PASSWORD is None or parts.password or not parts.username:
-        return env.BROKER_URL
-    password = quote(env.BROKER_PASSWORD.get_secret_value(), safe="")
-    user, _, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user.rstrip(':')}:{password}@{host}").geturl()
+    """Return the address of the broker."""
+    return env.BROKER_URL or redis_url(env, database=0)
 
 
 def task_queues(env: Env) -> list[Queue]:

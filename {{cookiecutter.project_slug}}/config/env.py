@@ -101,7 +101,6 @@ FROM_FILES = (
     "DATABASE_PASSWORD",
     "REDIS_URL",
     "BROKER_URL",
-    "BROKER_PASSWORD",
     "CELERY_RESULT_BACKEND",
     "EMAIL_HOST_PASSWORD",
     "SENTRY_DSN",
@@ -197,6 +196,7 @@ class Env(AppEnv):
     # --- of docker compose alone
     COMPOSE_FILE: str = "docker-compose.yml"
     IMAGE: str | None = None
+    BROKER_PASSWORD: SecretStr | None = None
     FLOWER_PASSWORD: SecretStr | None = None
 
     # --- seeing it: metrics, errors, traces
@@ -221,7 +221,6 @@ class Env(AppEnv):
 
     # --- Celery
     BROKER_URL: RabbitUrl | None = None  # RabbitMQ instead of database 0 of Redis
-    BROKER_PASSWORD: SecretStr | None = None
     WORKER_CONCURRENCY: PerQueue = {}
     # Where a supervisor kills sooner than config/queues.py says (Kubernetes: after 30 s).
     WORKER_SHUTDOWN_GRACE: PerQueue = {}

@@ -10,8 +10,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Which are written, docker-compose.prod.yml says; this one holds another's value.
-REDIS_URL = "redis_url"
+# Which are written, docker-compose.prod.yml says. These hold a password of another file.
+ADDRESSES = {
+    "redis_url": ("redis_password", "redis://:{}@redis:6379"),
+    "broker_url": ("broker_password", "amqp://app:{}@rabbitmq:5672//"),
+}
 
 
 def write(folder: Path) -> list[str]:
@@ -31,12 +34,13 @@ def write(folder: Path) -> list[str]:
     names = re.findall(r"\{file: secrets/(\w+)\}", production)
     written = [name for name in names if not (folder / name).exists()]
     for name in written:
-        if name != REDIS_URL:
+        if name not in ADDRESSES:
             value = known.get(name.upper()) or secrets.token_urlsafe(48)
             _write(folder / name, value)
-    if REDIS_URL in written:
-        password = (folder / "redis_password").read_text(encoding="utf-8").strip()
-        _write(folder / REDIS_URL, f"redis://:{password}@redis:6379")
+    for name in ADDRESSES.keys() & {*written}:
+        password, address = ADDRESSES[name]
+        value = (folder / password).read_text(encoding="utf-8").strip()
+        _write(folder / name, address.format(value))
     return written
 
 

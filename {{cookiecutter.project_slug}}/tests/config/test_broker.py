@@ -1,7 +1,6 @@
 """What Celery is told of Redis and of RabbitMQ."""
 
 import pytest
-from pydantic import SecretStr
 
 from config import broker
 from config.env import Env, load
@@ -25,18 +24,6 @@ def test_without_an_address_of_its_own_the_broker_is_database_0_of_redis(
 ) -> None:
     assert broker.broker_url(on_redis) == "redis://:secret@cache:6379/0"
     assert broker.broker_url(on_rabbitmq) == "amqps://user:secret@rabbit/host"
-
-
-def test_password_may_stand_apart_from_the_address() -> None:
-    env = load(BROKER_URL="amqp://app@rabbit:5672//", BROKER_PASSWORD="a/b@c")
-
-    assert broker.broker_url(env) == "amqp://app:a%2Fb%40c@rabbit:5672//"
-
-
-def test_password_in_the_address_wins(on_rabbitmq: Env) -> None:
-    env = on_rabbitmq.model_copy(update={"BROKER_PASSWORD": SecretStr("other")})
-
-    assert broker.broker_url(env) == on_rabbitmq.BROKER_URL
 
 
 def test_every_queue_has_a_routing_key_of_its_own(

@@ -118,5 +118,5 @@ def test_every_secret_can_be_given_as_a_file() -> None:
         if "SecretStr" in str(field.annotation)
     }
 
-    only_of_servers = {"REDIS_PASSWORD", "FLOWER_PASSWORD"}
+    only_of_servers = {"REDIS_PASSWORD", "FLOWER_PASSWORD", "BROKER_PASSWORD"}
     assert secret - only_of_servers <= set(environment.FROM_FILES)

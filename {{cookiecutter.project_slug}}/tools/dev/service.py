@@ -47,7 +47,7 @@ def run() -> NoReturn:
     env = load()
     _require_free_port(env.WEB_BIND, env.WEB_PORT)
     if env.BROKER_URL:
-        require_rabbitmq(broker_url(env), use_ssl(env))
+        require_rabbitmq(env.BROKER_URL, use_ssl(env))
     # The cache and the rate limits need a Redis all the same.
     url = "" if env.REDIS_URL == NO_BROKER_URL else env.REDIS_URL
     password = env.REDIS_PASSWORD.get_secret_value() if env.REDIS_PASSWORD else ""
