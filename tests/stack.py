@@ -210,7 +210,8 @@ def running(stack: Stack) -> Iterator[Stack]:
         stack.make("up")
         yield stack
     finally:
-        stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
+        down = ("down", "--volumes", "--remove-orphans", "--timeout", "5")
+        stack.compose("--profile=*", *down)
 
 
 def _value(path: Path, name: str) -> str:
