@@ -19,6 +19,11 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from config.redaction import Scrubber, redact
 
 REQUEST_ID_HEADER = "X-Request-ID"
+
+# The same in a message. Celery makes headers attributes of `task.request`: the prefix avoids
+# a clash.
+REQUEST_ID = "service_request_id"
+
 _log = structlog.stdlib.get_logger("web")
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 

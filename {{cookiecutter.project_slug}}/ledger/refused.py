@@ -16,7 +16,7 @@ from celery.exceptions import NotRegistered
 from kombu.utils.json import dumps
 
 from config.env import env
-from ledger import doorbell, enqueue, sql, unstarted
+from ledger import about, doorbell, enqueue, sql, unstarted
 from ledger.call import seconds_until
 from ledger.states import State
 
@@ -92,7 +92,7 @@ def bury(message: Any, error: Exception) -> None:
             _text(unstarted.describe(error), MAX_CHARACTERS),
         ],
     )
-    log.error("unreadable message kept as run %s: %r", id, error)
+    log.error("message cannot be read: %r", error, extra=about.row(id))
 
 
 def _refuse(id: str, number: int, error: Exception, not_before: float = 0.0) -> None:
@@ -113,7 +113,8 @@ def _refuse(id: str, number: int, error: Exception, not_before: float = 0.0) -> 
     waited = float(rows[0][0] or 0)
     if waited >= env.LEDGER_UNKNOWN_TASK_SECONDS:
         if unstarted.end(id, error, State.DEAD, only_if=still_rung):
-            log.error("run is dead, refused for %d s: %s: %r", waited, id, error)
+            fields = about.row(id)
+            log.error("run is dead: refused for %d s: %r", waited, error, extra=fields)
         return
     pause = min(max(MIN_PAUSE_SECONDS, waited / 2), MAX_PAUSE_SECONDS)
     sql.execute(
@@ -126,7 +127,10 @@ def _refuse(id: str, number: int, error: Exception, not_before: float = 0.0) -> 
         [max(pause, not_before), unstarted.describe(error), id],
     )
     log.info(
-        "run waits %.1f s for a worker that can start it: %s: %r", pause, id, error
+        "run waits %.1f s for a worker that can start it: %r",
+        pause,
+        error,
+        extra=about.row(id),
     )
 
 

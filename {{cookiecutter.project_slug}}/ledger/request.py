@@ -9,7 +9,7 @@ from celery.worker import state
 from celery.worker.request import Request
 from django.db import close_old_connections
 
-from ledger import doorbell, lease, relay
+from ledger import about, doorbell, lease, relay
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,8 @@ class LedgerRequest(Request):
         try:
             crashed = error is not None and not _is_stopping()
             if lease.release(self.id, token, crashed=crashed) and crashed:
-                log.error("process of %s[%s] is gone: %r", self.name, self.id, error)
+                fields = about.message(self)
+                log.error("process of the task is gone: %r", error, extra=fields)
         finally:
             self.acknowledge()
         relay.look_now()
@@ -85,7 +86,7 @@ class LedgerRequest(Request):
         except MemoryError:
             raise
         except Exception:
-            log.exception("not recorded for %s[%s]", self.name, self.id)
+            log.exception("not recorded", extra=about.message(self))
             close_old_connections()  # so that the next one finds a sound one
             return None
 

@@ -15,7 +15,7 @@ from django.db import transaction
 from kombu.utils.json import loads
 
 from config.env import env
-from ledger import sql
+from ledger import about, sql
 from ledger.call import COLUMNS
 from ledger.models import TaskRun
 from ledger.states import State
@@ -98,7 +98,7 @@ def bury_poisoned() -> None:
         )
         only_if = f"{lapsed} {env.LEDGER_MAX_CRASHES}"
         if end(id, error, State.DEAD, only_if=only_if):
-            log.error("run is dead: %s after %s starts", id, crashes)
+            log.error("run is dead: %s", error, extra=about.row(id))
 
 
 def cancel_expired() -> None:

@@ -4,7 +4,7 @@ import structlog
 from celery import chain, chord, group
 from kombu.utils.json import loads
 
-from app.tasks.utils.monitoring import REQUEST_ID
+from config.logs import REQUEST_ID
 from ledger.models import TaskRun
 from tests.harness.effects.tasks import add, echo, total
 from tests.harness.inline import InlineWorker

@@ -2,8 +2,8 @@
 
 Each line has the task's name and id, its root and parent, queue and attempt; the last one
 also how long the task waited and ran. Arguments are logged as their types only, because
-they may be personal; what exceptions say of them is redacted, too. The request id travels in the message, from the web request through
-every task that it caused.
+they may be personal; what exceptions say of them is redacted, too. The request id travels in
+the message, from the web request through every task that it caused.
 """
 
 import time
@@ -13,13 +13,13 @@ import structlog
 from celery import Task, signals
 
 from app.services.errors import PermanentError, TransientError
+from config.logs import REQUEST_ID
 from config.redaction import hide_arguments
 from ledger.call import before_enqueue
 
 log = structlog.stdlib.get_logger("app.tasks")
 
-# Celery makes every header an attribute of `task.request`: the prefix avoids a clash.
-REQUEST_ID = "service_request_id"
+# Prefixed like `REQUEST_ID`, and for the same reason.
 ENQUEUED_AT = "service_enqueued_at"
 
 
@@ -97,6 +97,7 @@ def _retried(reason: Any, **extra: Any) -> None:
         "task will be retried",
         reason=type(cause).__name__,
         message=str(cause) if ours else None,
+        again=reason.humanize(),
     )
 
 
@@ -107,6 +108,7 @@ def _failed(exception: BaseException, **extra: Any) -> None:
 def _revoked(request: Any, terminated: bool, expired: bool, **extra: Any) -> None:
     log.warning(
         "task revoked",
+        request_id=request.get(REQUEST_ID) or request.root_id,
         task=request.task,
         task_id=request.id,
         terminated=terminated,
@@ -114,5 +116,11 @@ def _revoked(request: Any, terminated: bool, expired: bool, **extra: Any) -> Non
     )
 
 
-def _unknown(name: str, id: str, **extra: Any) -> None:
-    log.warning("task unknown to this worker", task=name, task_id=id)
+def _unknown(name: str, id: str, message: Any, **extra: Any) -> None:
+    headers = message.headers or {}
+    log.warning(
+        "task unknown to this worker",
+        request_id=headers.get(REQUEST_ID) or headers.get("root_id"),
+        task=name,
+        task_id=id,
+    )

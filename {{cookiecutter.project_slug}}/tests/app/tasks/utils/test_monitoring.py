@@ -1,6 +1,8 @@
 """What is logged of a task."""
 
+import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -11,6 +13,7 @@ from structlog.typing import EventDict
 
 from app.tasks.notification_tasks import deliver_webhook
 from app.tasks.utils import monitoring
+from config.logs import REQUEST_ID
 from tests.factories.notification import WebhookDeliveryFactory
 from tests.harness.receivers import Receiver
 
@@ -67,6 +70,7 @@ def test_retry_is_logged_with_its_reason_and_the_attempts_count_up(
     retried = [line for line in lines if line["event"] == "task will be retried"]
     attempts = [line["attempt"] for line in lines if line["event"] == "task started"]
     assert [line["reason"] for line in retried] == ["WebhookUnavailable"]
+    assert re.fullmatch(r"in \d+s", retried[0]["again"])
     assert sorted(attempts) == [1, 2]
 
 
@@ -84,21 +88,25 @@ def test_message_carries_the_request_id_of_the_web_request() -> None:
     with structlog.contextvars.bound_contextvars(request_id="from-the-web"):
         signals.before_task_publish.send(sender="any", headers=headers)
 
-    assert headers[monitoring.REQUEST_ID] == "from-the-web"
+    assert headers[REQUEST_ID] == "from-the-web"
     assert monitoring.ENQUEUED_AT in headers
 
 
 def test_unknown_and_revoked_tasks_are_logged(lines: list[EventDict]) -> None:
-    signals.task_unknown.send(sender=None, name="gone", id="1", message=None, exc=None)
+    sent = {REQUEST_ID: "from-the-web"}
+    message = SimpleNamespace(headers=sent)
+    signals.task_unknown.send(
+        sender=None, name="gone", id="1", message=message, exc=None
+    )
     signals.task_revoked.send(
         sender=None,
-        request=Context({"task": "late", "id": "2"}),
+        request=Context({"task": "late", "id": "2", **sent}),
         terminated=False,
         signum=None,
         expired=True,
     )
 
-    assert [(line["event"], line["task"]) for line in lines] == [
-        ("task unknown to this worker", "gone"),
-        ("task revoked", "late"),
+    assert [(line["event"], line["task"], line["request_id"]) for line in lines] == [
+        ("task unknown to this worker", "gone", "from-the-web"),
+        ("task revoked", "late", "from-the-web"),
     ]
