@@ -49,6 +49,19 @@ class NotPerTask(logging.Filter):
         return not hasattr(record, "data")
 
 
+class NotOfNextVersion(logging.Filter):
+    """Drops what Celery says of its version 6 each time that it loses the broker.
+
+    Nothing is to be done: a run goes on without the broker, and its end is stored in the
+    database. Celery switches its own filter for warnings back on, so that none of ours helps.
+    https://github.com/celery/celery/blob/v5.6.0/celery/app/log.py (`setup`)
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        setting = "worker_cancel_long_running_tasks_on_connection_loss"
+        return setting not in record.getMessage()
+
+
 def logging_config(
     *, level: str, output: str, colours: bool = True, secrets: Iterable[str] = ()
 ) -> dict[str, Any]:
@@ -93,7 +106,7 @@ def logging_config(
                 structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
             ),
             scrub,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(sort_keys=True),
         ]
         if for_machines
         else [
@@ -128,10 +141,16 @@ def logging_config(
             }
         },
         "root": {"handlers": ["stdout"], "level": level},
-        "filters": {"not per task": {"()": NotPerTask}},
+        "filters": {
+            "not per task": {"()": NotPerTask},
+            "not of next version": {"()": NotOfNextVersion},
+        },
         "loggers": {
             "celery.app.trace": {"filters": ["not per task"]},
             "celery.worker.strategy": {"level": "WARNING"},
+            "py.warnings": {"filters": ["not of next version"]},
+            # billiard's; it does not propagate, and without a handler it would be plain text.
+            "multiprocessing": {"handlers": ["stdout"], "propagate": False},
             # Django's own handler and its line per 404 would repeat ours.
             "django": {"handlers": [], "level": "INFO"},
             "django.request": {"level": "ERROR"},

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
+from billiard.util import get_logger
+from celery.worker.consumer import consumer
 from django.conf import settings
 from django.test import Client
 
@@ -142,6 +144,39 @@ def test_line_that_celery_writes_per_task_is_dropped_with_its_arguments(
     assert [json.loads(line)["event"] for line in logged().splitlines()] == [
         "something else"
     ]
+
+
+def test_line_about_a_pool_process_that_died_is_structured(
+    logged: Callable[[], str],
+) -> None:
+    # billiard's own, which it keeps from the root logger
+    get_logger().error("Process %r pid:%r exited with %r", "pool-1", 7, "signal 9")
+
+    [line] = logged().splitlines()
+    assert json.loads(line)["event"].startswith("Process 'pool-1' pid:7 exited")
+
+
+def test_celery_does_not_announce_its_next_version_at_each_loss_of_the_broker(
+    logged: Callable[[], str],
+) -> None:
+    warned = logging.getLogger("py.warnings")
+
+    said: str = vars(consumer)["CANCEL_TASKS_BY_DEFAULT"]
+    warned.warning("%s", f"consumer.py:499: CPendingDeprecationWarning: {said}")
+    warned.warning("%s", "something.py:1: DeprecationWarning: something else")
+
+    events = [json.loads(line)["event"] for line in logged().splitlines()]
+    assert events == ["something.py:1: DeprecationWarning: something else"]
+
+
+def test_keys_of_all_lines_are_in_one_order(logged: Callable[[], str]) -> None:
+    log = structlog.stdlib.get_logger("app.example")
+
+    log.info("it happened", task="a", queue="b")
+    log.info("it happened", queue="b", task="a")
+
+    first, second = [list(json.loads(line)) for line in logged().splitlines()]
+    assert first == second
 
 
 def test_line_on_a_terminal_names_the_task_and_leaves_the_ids_out() -> None:
