@@ -62,6 +62,25 @@ class NotOfNextVersion(logging.Filter):
         return setting not in record.getMessage()
 
 
+class NotEverySecond(logging.Filter):
+    """Drops what a loop has said in the last 30 seconds: a server is down for longer."""
+
+    LOOPS = frozenset({"ledger.doorbell", "ledger.heartbeat", "ledger.relay"})
+    PAUSE_SECONDS = 30.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name not in self.LOOPS:
+            return True
+        after = record.created - self.PAUSE_SECONDS
+        self._said = {text: at for text, at in self._said.items() if at > after}
+        text = (record.name, record.getMessage())
+        return self._said.setdefault(text, record.created) == record.created
+
+
 def logging_config(
     *, level: str, output: str, colours: bool = True, secrets: Iterable[str] = ()
 ) -> dict[str, Any]:
@@ -138,12 +157,14 @@ def logging_config(
                 "class": "logging.StreamHandler",
                 "stream": "ext://sys.stdout",
                 "formatter": "structured",
+                "filters": ["not every second"],
             }
         },
         "root": {"handlers": ["stdout"], "level": level},
         "filters": {
             "not per task": {"()": NotPerTask},
             "not of next version": {"()": NotOfNextVersion},
+            "not every second": {"()": NotEverySecond},
         },
         "loggers": {
             "celery.app.trace": {"filters": ["not per task"]},

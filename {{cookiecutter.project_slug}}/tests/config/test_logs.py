@@ -3,6 +3,7 @@
 import io
 import json
 import logging.config
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -167,6 +168,29 @@ def test_celery_does_not_announce_its_next_version_at_each_loss_of_the_broker(
 
     events = [json.loads(line)["event"] for line in logged().splitlines()]
     assert events == ["something.py:1: DeprecationWarning: something else"]
+
+
+def test_server_that_is_down_is_complained_of_twice_a_minute_by_each_loop(
+    logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def say(name: str, text: str, at: float) -> None:
+        monkeypatch.setattr(time, "time_ns", lambda: int(at * 1e9))
+        logging.getLogger(name).warning("%s", text)
+
+    for second in range(60):
+        say("ledger.doorbell", "the broker is down", at=1000.0 + second)
+    say("ledger.doorbell", "it refuses", at=1060.0)
+    say("ledger.relay", "the broker is down", at=1060.0)
+    for _ in range(2):
+        say("ledger.request", "process of the task is gone", at=1060.0)
+
+    events = [json.loads(line)["event"] for line in logged().splitlines()]
+    assert events == [
+        *2 * ["the broker is down"],
+        "it refuses",
+        "the broker is down",
+        *2 * ["process of the task is gone"],
+    ]
 
 
 def test_keys_of_all_lines_are_in_one_order(logged: Callable[[], str]) -> None:

@@ -1,6 +1,8 @@
 """What the relay rings for, puts aside, and buries."""
 
+import logging
 from collections.abc import Callable
+from threading import Event
 
 import pytest
 from django.db import transaction
@@ -23,6 +25,29 @@ def crash(run: TaskRun) -> None:
     sql.execute(f"UPDATE ledger_taskrun SET lease_until = {sql.later('-1')}")
     relay.step()
     run.refresh_from_db()
+
+
+def test_relay_says_once_that_it_works_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="ledger.relay")
+    monkeypatch.setattr(relay, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(relay, "POLL_SECONDS", 0)
+    answers = iter([True, False, False, True, True])
+    stop = Event()
+
+    def step() -> bool:
+        answer = next(answers, None)
+        if answer is None:
+            stop.set()
+        return answer is not False
+
+    monkeypatch.setattr(relay, "step", step)
+    relay.run(stop)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "relay works again; earlier, the broker does not answer"
+    ]
 
 
 def test_lapsed_run_is_rung_again(worker: InlineWorker) -> None:

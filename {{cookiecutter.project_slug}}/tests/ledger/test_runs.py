@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from celery import chain, group
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.utils import timezone
 
+from ledger import report
 from ledger.models import TaskRun
 from ledger.states import State
 from tests.harness.effects.models import Effect
@@ -92,6 +94,18 @@ def test_mistake_is_named_with_what_is_accepted(
 ) -> None:
     with pytest.raises(CommandError, match=message):
         runs(*arguments)
+
+
+def test_database_that_is_down_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise OperationalError("connection failed\nIs the server running?")
+
+    monkeypatch.setattr(report, "table", refuse)
+
+    with pytest.raises(CommandError) as raised:
+        runs("list")
+
+    assert str(raised.value) == "the database cannot be reached: connection failed"
 
 
 def test_show_has_everything(worker: InlineWorker) -> None:

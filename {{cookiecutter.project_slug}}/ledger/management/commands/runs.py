@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import InterfaceError
+from django.db import OperationalError as DatabaseError
 from kombu.exceptions import OperationalError
 
 from config import queues
@@ -65,7 +67,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         app.loader.import_default_modules()
         act: Callable[..., None] = getattr(self, f"_{options['command']}")
-        act(options)
+        try:
+            act(options)
+        except (DatabaseError, InterfaceError) as error:
+            first = str(error).partition("\n")[0]
+            raise CommandError(f"the database cannot be reached: {first}") from None
 
     def _list(self, options: dict[str, Any]) -> None:
         newest = _selection(options).runs().order_by("-created_at", "pk")
