@@ -54,7 +54,7 @@ def ask_file(question: str) -> tuple[bool, str]:
         with open(path, encoding="utf-8") as file:
             return answer(question, file.read(), time.monotonic())
     except FileNotFoundError:
-        return False, "not started"
+        return False, "not started; a web server is asked by: web PORT /readyz"
 
 
 def ask_web(port: int, path: str) -> tuple[bool, str]:

@@ -171,7 +171,11 @@ def logging_config(
             "celery.worker.strategy": {"level": "WARNING"},
             "py.warnings": {"filters": ["not of next version"]},
             # billiard's; it does not propagate, and without a handler it would be plain text.
-            "multiprocessing": {"handlers": ["stdout"], "propagate": False},
+            "multiprocessing": {
+                "handlers": ["stdout"],
+                "level": "WARNING",
+                "propagate": False,
+            },
             # Django's own handler and its line per 404 would repeat ours.
             "django": {"handlers": [], "level": "INFO"},
             "django.request": {"level": "ERROR"},

@@ -112,7 +112,8 @@ def ring(call: "Call", *, force: bool = False) -> bool:
         log.exception("run cannot be published: %s[%s]", call.name, call.id)
         end(call.id, error)
         return True
-    _down_until.pop(_broker(), None)
+    if _down_until.pop(_broker(), None) is not None:
+        log.info("broker takes messages again")
     return True
 
 

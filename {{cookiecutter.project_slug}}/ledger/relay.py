@@ -58,9 +58,8 @@ def run(
         stop: ends the work.
         turned: called after each step, with what went wrong or a blank.
     """
-    problem = ""
     while not stop.is_set():
-        before, problem = problem, ""
+        problem = ""
         try:
             if not step():
                 problem = "the broker does not answer"
@@ -68,8 +67,6 @@ def run(
             log.warning("relay could not work", exc_info=True)
             connection.close()
             problem = "the database does not answer"
-        if before and not problem:
-            log.info("relay works again; earlier, %s", before)
         turned(problem)
         pause = RETRY_SECONDS if problem else POLL_SECONDS
         _wake.wait(lanes.pause(pause))

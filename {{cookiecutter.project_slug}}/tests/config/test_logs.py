@@ -151,6 +151,7 @@ def test_line_about_a_pool_process_that_died_is_structured(
     logged: Callable[[], str],
 ) -> None:
     # billiard's own, which it keeps from the root logger
+    get_logger().info("child process %s calling self.run()", 7)
     get_logger().error("Process %r pid:%r exited with %r", "pool-1", 7, "signal 9")
 
     [line] = logged().splitlines()

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from threading import Event
 
 import pytest
 from django.db import transaction
@@ -25,29 +24,6 @@ def crash(run: TaskRun) -> None:
     sql.execute(f"UPDATE ledger_taskrun SET lease_until = {sql.later('-1')}")
     relay.step()
     run.refresh_from_db()
-
-
-def test_relay_says_once_that_it_works_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, logger="ledger.relay")
-    monkeypatch.setattr(relay, "RETRY_SECONDS", 0)
-    monkeypatch.setattr(relay, "POLL_SECONDS", 0)
-    answers = iter([True, False, False, True, True])
-    stop = Event()
-
-    def step() -> bool:
-        answer = next(answers, None)
-        if answer is None:
-            stop.set()
-        return answer is not False
-
-    monkeypatch.setattr(relay, "step", step)
-    relay.run(stop)
-
-    assert [record.getMessage() for record in caplog.records] == [
-        "relay works again; earlier, the broker does not answer"
-    ]
 
 
 def test_lapsed_run_is_rung_again(worker: InlineWorker) -> None:
@@ -166,6 +142,19 @@ def test_broker_that_is_down_leaves_the_row_pending(
 
     assert doorbell.is_down()
     assert [run_of(run).state for run in (first, second)] == [State.PENDING] * 2
+
+
+def test_broker_that_is_back_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="ledger.doorbell")
+    monkeypatch.setitem(doorbell._down_until, app.conf.broker_write_url, 0.0)
+
+    add.delay(1, 2)
+    add.delay(3, 4)
+
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["broker takes messages again"]
 
 
 def test_broker_that_is_down_is_tried_once_and_not_by_every_caller(
