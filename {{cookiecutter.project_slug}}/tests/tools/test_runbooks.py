@@ -12,7 +12,9 @@ FOLDER = BASE_DIR / "docs" / "runbooks"
 PAGES = sorted(FOLDER.glob("*.md"))
 
 # Of the servers, not of the service.
-FOREIGN = {"NOAUTH", "WRONGPASS", "FLUSHALL", "SIGKILL"}
+FOREIGN = {
+    *("NOAUTH", "WRONGPASS", "FLUSHALL", "SIGKILL", "COMPOSE_FILE", "ACCESS_REFUSED"),
+}
 
 
 @pytest.fixture(params=PAGES, ids=lambda path: path.stem)
@@ -30,7 +32,7 @@ def test_all_pages_are_listed() -> None:
 
 def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page):
-        assert (FOLDER / target).exists(), target
+        assert target.startswith("https:") or (FOLDER / target).exists(), target
 
 
 def test_commands_exist(page: str) -> None:
