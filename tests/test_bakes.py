@@ -177,7 +177,8 @@ def test_rabbitmq_is_there_or_not_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stage", ["", "dev", "prod"])
 def test_compose_understands_the_files(tmp_path: Path, broker: str, stage: str) -> None:
     if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
-        pytest.skip("needs Docker Compose")
+        leave_out = pytest.fail if os.environ.get("REQUIRE_SERVERS") else pytest.skip
+        leave_out("needs Docker Compose")
     answers = {"broker": broker, "monitoring": "yes"}
     project = finished(bake(tmp_path, answers)).root
     files = ["docker-compose.yml", *([f"docker-compose.{stage}.yml"] if stage else [])]
@@ -187,6 +188,7 @@ def test_compose_understands_the_files(tmp_path: Path, broker: str, stage: str) 
     checked = subprocess.run(
         [*command, "config", "--format", "json"],
         cwd=project,
+        env={**os.environ, "IMAGE": "registry.example.org/built-elsewhere"},
         capture_output=True,
         text=True,
     )

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-# `web-1  | …`, as docker compose begins each line, after a code that clears the line;
-# `[pod/web-5d/service] …`, as kubectl does.
+# `web-1  | …`, as docker compose begins each line, after a code that clears the line; or
+# `[pod/web-5d/service] …`.
 _PREFIX = re.compile(r"(?:\x1b\[2K)?([\w.-]+ +\| |\[pod/[^]]+\] )(?=\{)")
 
 # What only machines want to know; see `for_people` in config/logs.py.
