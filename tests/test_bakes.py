@@ -1,6 +1,7 @@
 """Bakes of the options that exist: what is written, and that it looks handwritten."""
 
 import json
+import os
 import re
 import shlex
 import shutil
