@@ -7,6 +7,7 @@ import pytest
 from billiard import Process as Fork
 from django.test import Client
 
+from config.redaction import REDACTED
 from ledger import relay, sql
 from ledger.models import TaskRun
 from ledger.states import State
@@ -162,5 +163,5 @@ def test_password_is_in_no_log_and_no_command_line(
 
     arguments = Path(f"/proc/{started.pid}/cmdline").read_text()
 
-    assert "amqp://tests:**@" in "".join(started.output())
+    assert f"amqp://tests:{REDACTED}@" in "".join(started.output())
     assert PASSWORD not in "".join([arguments, *started.output()])
