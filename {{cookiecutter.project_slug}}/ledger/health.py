@@ -19,8 +19,12 @@ log = logging.getLogger(__name__)
 
 WRITE_SECONDS = 2.0
 
-# Longer than a main loop waits for any server: connecting and answering have timeouts.
-STUCK_SECONDS = 60.0
+# A main loop that has not gone round for so long does no work.
+STILL_SECONDS = 15.0
+
+# Longer than a main loop waits for servers: connecting and answering have timeouts, but what a
+# worker gives back to a broker that is gone is tried one by one, for more than a minute.
+STUCK_SECONDS = 180.0
 
 STARTING = "starting"
 STOPPING = "stopping"
@@ -87,6 +91,9 @@ class Health:
 
     def problem(self, now: float) -> str:
         """Return why the process is not at work, or a blank."""
+        still = now - self._turned
+        if not self._problem and still > STILL_SECONDS:
+            return f"main loop stands still for {still:.0f} s"
         silent = now - self._leases_renewed
         if not self._problem and self._threads and silent > env.LEDGER_LEASE_SECONDS:
             return f"leases not renewed for {silent:.0f} s"

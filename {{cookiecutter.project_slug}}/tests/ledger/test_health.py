@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.env import env
-from ledger.health import STUCK_SECONDS, Health
+from ledger.health import STILL_SECONDS, STUCK_SECONDS, Health
 from probe import SILENT_SECONDS, answer
 from tests.harness.processes import ROOT
 
@@ -52,7 +52,20 @@ def test_process_whose_main_loop_stands_still_is_not_alive(health: Health) -> No
     assert asked(health, "live", later=STUCK_SECONDS)[0]
     assert asked(health, "live", later=STUCK_SECONDS + 1) == (
         False,
-        "io@host: main loop stands still for 61 s",
+        "io@host: main loop stands still for 181 s",
+    )
+
+
+def test_process_whose_main_loop_stands_still_for_a_while_lives_and_is_not_ready(
+    health: Health,
+) -> None:
+    health.turned()
+
+    assert asked(health, "ready", later=STILL_SECONDS)[0]
+    assert asked(health, "live", later=STILL_SECONDS + 1)[0]
+    assert asked(health, "ready", later=STILL_SECONDS + 1) == (
+        False,
+        "io@host: main loop stands still for 16 s",
     )
 
 
