@@ -59,6 +59,23 @@ class LedgerConsumer(Consumer):
         conn.ensure_connection = turning
         return super().ensure_connected(conn)
 
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Let go of a broken connection, so that what it still holds can be closed.
+
+        Celery lets kombu `collect()` it, which stops at the first channel of Redis that does
+        not answer, but takes the address away from all; then closing the others, and
+        acknowledging their messages, is an AttributeError, and the end of the worker.
+        """
+        connection: Any = self.connection
+        transport, close = connection.transport, connection.close
+
+        def close_with_address() -> None:
+            transport.client = connection
+            close()
+
+        connection.close = close_with_address
+        super().on_connection_error_after_connected(exc)
+
     def register_with_event_loop(self, hub: Any) -> None:
         """Say, as long as the loop goes round, that it consumes; look whether it does."""
         super().register_with_event_loop(hub)

@@ -69,13 +69,13 @@ def test_worker_without_its_broker_is_alive_and_not_ready(
     file: Path,
     says: Probe,
 ) -> None:
-    durable_worker(broker_url=own.url, HEALTH_FILE=str(file))
+    worker = durable_worker(broker_url=own.url, HEALTH_FILE=str(file))
     wait_until(lambda: says("ready"))
 
     own.kill()
     wait_until(lambda: not says("ready"), NOTICED_SECONDS)
     for _ in range(OUTAGE_SECONDS):
-        assert says("live")
+        assert says("live"), worker.tail()
         time.sleep(1)  # nothing happens, and that is the point
 
     own.start()

@@ -12,6 +12,7 @@ from tests.harness import impatient_settings
 from tests.harness.broker import (
     delete_queue,
     flush,
+    publishing_to,
     repeat,
     taking_back_after,
     unfinished,
@@ -21,6 +22,7 @@ from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import atomic_effect, begin_then_work, effect
 from tests.harness.fixtures import StartWorker, WaitUntil
 from tests.harness.own_broker import OwnBroker
+from tests.harness.own_redis import own_redis
 from tests.harness.runs import all_ended, effects, holder_of, seen
 from tests.settings import ON_RABBITMQ
 from tools.dev.broker import Broker
@@ -133,6 +135,27 @@ def test_broker_restarted_mid_task_loses_nothing(
     wait_until(all_ended, timeout=60)
     assert Effect.objects.filter(key="running done").count() == 1
     assert Effect.objects.filter(key__startswith="queued").count() == 20
+
+
+@pytest.mark.skipif(ON_RABBITMQ, reason="RabbitMQ has one connection for everything")
+def test_redis_that_dies_connection_by_connection_does_not_end_a_busy_worker(
+    durable_worker: StartWorker, wait_until: WaitUntil
+) -> None:
+    with own_redis() as server, publishing_to(server.url):
+        worker = durable_worker(broker_url=server.url)
+        begin_then_work.delay("running", 4)
+        wait_until(seen("running begun"))
+
+        server.hang()
+        worker.wait_for_line("Trying to re-establish", 30)
+        server.kill()
+        worker.wait_for_line("Trying again in", 30)
+        server.start()
+        effect.delay("after")
+
+        wait_until(all_ended)
+    assert (effects("running done"), effects("after")) == (1, 1)
+    assert worker.returncode is None
 
 
 def test_countdown_beyond_the_visibility_timeout_runs_once(

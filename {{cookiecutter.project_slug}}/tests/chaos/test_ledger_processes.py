@@ -7,6 +7,7 @@ import pytest
 from celery.exceptions import WorkerLostError
 from django.db import connection
 
+from config.celery import app
 from ledger.models import TaskRun
 from ledger.states import State
 from ledger.task import DurableTask
@@ -31,6 +32,9 @@ pytestmark = pytest.mark.chaos
 # The pool looks for dead processes every five seconds, and gives up a task two later.
 POOL_NOTICES_SECONDS = 15
 
+# Without tasks, a worker stops in one or two seconds.
+STOP_SECONDS = 30
+
 
 def test_worker_killed_mid_task_is_rerun_within_the_lease(
     durable_worker: StartWorker, wait_until: WaitUntil
@@ -44,6 +48,16 @@ def test_worker_killed_mid_task_is_rerun_within_the_lease(
     wait_until(seen("job begun", 2), timeout=2 * LEASE + 2)
     wait_until(ended(result))
     assert (effects("job begun"), effects("job done")) == (2, 1)
+
+
+def test_worker_whose_main_loop_fails_says_so_by_its_exit_status(
+    durable_worker: StartWorker,
+) -> None:
+    worker = durable_worker()
+
+    app.control.broadcast("break_down", reply=False)
+
+    assert worker.wait(STOP_SECONDS) not in (None, 0), worker.tail()
 
 
 def test_all_workers_killed_then_started_run_everything_once(

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGSTOP
 
 import redis
 
@@ -48,6 +49,13 @@ class OwnRedis:
         """Stop it as a crash does; what it held is gone."""
         if self._process is not None:
             self._process.kill()
+
+    def hang(self) -> None:
+        """End the connections of those who listen, and be silent on all others."""
+        with redis.Redis.from_url(self.url) as client:
+            client.client_kill_filter(_type="pubsub")
+            if self._process is not None:
+                self._process.signal(SIGSTOP)
 
     def fill(self) -> None:
         """Make it take no more messages: it answers with an error."""

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from celery.bin.celery import celery
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config import queues
-from config.celery import app
 from config.env import env
 
 
@@ -25,7 +25,8 @@ class Command(BaseCommand):
             )
         except ValueError as error:
             raise CommandError(str(error)) from None
-        app.worker_main(worker_arguments(served))
+        # `app.worker_main()` would drop the exit status: a worker that fails would end with 0.
+        celery.main(["--app", "config", *worker_arguments(served)], prog_name="celery")
 
 
 def worker_arguments(served: list[queues.Queue]) -> list[str]:

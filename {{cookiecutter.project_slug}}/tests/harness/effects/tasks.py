@@ -470,3 +470,13 @@ def plain_limited() -> None:
 def stand_still(state: Any) -> None:
     """Keep the main thread of a worker from everything else."""
     time.sleep(3600)
+
+
+@control_command()
+def break_down(state: Any) -> None:
+    """Let the main loop of a worker meet an error that nobody expects."""
+
+    def fail() -> None:
+        raise AssertionError("the main loop fails, as a test wants it")
+
+    state.consumer.hub.call_soon(fail)
