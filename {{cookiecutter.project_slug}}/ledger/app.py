@@ -18,10 +18,11 @@ from kombu.utils.objects import cached_property
 
 
 class LedgerCelery(Celery[Any]):
-    """Celery with the ledger's task class, control, and groups that are stored at once."""
+    """Celery with the ledger's task class, control, events, and groups stored at once."""
 
     task_cls = "ledger.task:DurableTask"
     control_cls = "ledger.control:LedgerControl"
+    events_cls = "ledger.events:LedgerEvents"
 
     @cached_property
     def control(self) -> Control:

@@ -22,9 +22,9 @@ WRITE_SECONDS = 2.0
 # A main loop that has not gone round for so long does no work.
 STILL_SECONDS = 15.0
 
-# Longer than a main loop waits for servers: connecting and answering have timeouts, but what a
-# worker gives back to a broker that is gone is tried one by one, for more than a minute.
-STUCK_SECONDS = 180.0
+# Longer than a main loop waits for servers: to let go of a broker that is silent, a worker
+# asks it about five times, one after the other.
+STUCK_SECONDS = 30 + 6 * env.REDIS_TIMEOUT_SECONDS
 
 STARTING = "starting"
 STOPPING = "stopping"

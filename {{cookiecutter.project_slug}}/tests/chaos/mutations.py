@@ -200,4 +200,19 @@ MUTATIONS = [
         "",
         "test_ledger_deploys.py::test_worker_whose_broker_is_silent_stops_in_time",
     ),
+    Mutation(
+        "a worker's events do not wait for the broker",
+        "ledger/events.py",
+        ' | {"retry": False}',
+        "",
+        "test_health.py::test_main_loop_goes_round_while_the_broker_is_silent",
+    ),
+    Mutation(
+        "what a broken connection still holds can be closed",
+        "ledger/consumer.py",
+        "            transport.client = connection\n",
+        "",
+        "test_ledger_broker.py::test_redis_that_dies_connection_by_connection"
+        "_does_not_end_a_busy_worker",
+    ),
 ]

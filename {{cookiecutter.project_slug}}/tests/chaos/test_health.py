@@ -12,10 +12,13 @@ import pytest
 from config.celery import app
 from ledger.health import STUCK_SECONDS
 from probe import SILENT_SECONDS
+from tests.harness.broker import through
 from tests.harness.fixtures import StartWorker, WaitUntil
 from tests.harness.own_broker import OwnBroker
 from tests.harness.processes import ROOT
+from tests.harness.proxy import Proxy
 from tests.harness.services import StartService, service
+from tools.dev.broker import Broker
 
 __all__ = ["service"]
 
@@ -26,8 +29,8 @@ Probe = Callable[[str], bool]
 # Beyond what the probe waits for, for slow machines.
 PATIENCE = 15
 
-# Mostly at once; but now and then nothing tells that the connection has ended, and heartbeats
-# of the broker, or the questions to Redis, find out: after 50 seconds at most.
+# Mostly at once; but now and then nothing tells that the connection has ended, and RabbitMQ's
+# heartbeats find out: after 50 seconds at most.
 NOTICED_SECONDS = 60
 
 # A main loop that stood still would be noticed.
@@ -80,6 +83,22 @@ def test_worker_without_its_broker_is_alive_and_not_ready(
 
     own.start()
     wait_until(lambda: says("ready"), 60)
+
+
+def test_main_loop_goes_round_while_the_broker_is_silent(
+    proxy: Proxy,
+    broker: Broker,
+    durable_worker: StartWorker,
+    wait_until: WaitUntil,
+    file: Path,
+    says: Probe,
+) -> None:
+    durable_worker(broker_url=through(proxy, broker.url), HEALTH_FILE=str(file))
+    wait_until(lambda: says("ready"))
+
+    proxy.black_hole()
+
+    wait_until(lambda: "broker does not answer" in file.read_text(), NOTICED_SECONDS)
 
 
 def test_worker_that_starts_without_its_broker_has_started(

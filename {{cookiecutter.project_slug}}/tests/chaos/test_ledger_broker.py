@@ -121,7 +121,7 @@ def test_backlog_is_not_taken_for_lost(
 def test_broker_restarted_mid_task_loses_nothing(
     own: OwnBroker, durable_worker: StartWorker, wait_until: WaitUntil
 ) -> None:
-    durable_worker(broker_url=own.url, WORKER_CONCURRENCY="fast=2")
+    worker = durable_worker(broker_url=own.url, WORKER_CONCURRENCY="fast=2")
     begin_then_work.delay("running", 4)
     wait_until(lambda: Effect.objects.filter(key="running begun").exists())
     for number in range(20):
@@ -129,10 +129,9 @@ def test_broker_restarted_mid_task_loses_nothing(
 
     own.kill()
     own.start()
-    # As a supervisor does: the main process may not survive the restart.
-    durable_worker(broker_url=own.url, WORKER_CONCURRENCY="fast=2")
 
     wait_until(all_ended, timeout=60)
+    assert worker.returncode is None
     assert Effect.objects.filter(key="running done").count() == 1
     assert Effect.objects.filter(key__startswith="queued").count() == 20
 
