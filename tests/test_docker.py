@@ -236,7 +236,6 @@ def kill_whatever_works(stack: Stack, broker: str) -> None:
     [container] = stack.containers(broker)
     stack.run("docker", "kill", container)
     send()
-    # kombu asks a silent Redis every 25 s whether it is still there.
     begin = time.monotonic()
     wait_until(lambda: not stack.probe("worker-fast", "ready"), 90, "still ready")
     say(f"worker says that it is not ready after {time.monotonic() - begin:.0f} s")
@@ -303,14 +302,20 @@ def test_development_starts_again_on_a_change_and_loses_nothing(
 
 
 def test_every_service_is_replaced_under_load_and_no_request_fails(
-    root: Path, stack: Stack, tmp_path: Path
+    root: Path, stack: Stack
 ) -> None:
     stack.compose("down", "--volumes", "--timeout", "10")
+
+    replace_everything_under_load(root, image="docker-test", broker="redis")
+
+
+def replace_everything_under_load(root: Path, image: str, broker: str) -> None:
+    """Upgrade a stack, and restart its broker, while reports come in without a pause."""
     production = Stack(root, stage="prod")
     for version in ("1", "2"):
         (root / "app" / "changed.py").write_text(f'"""Version {version}."""\n')
-        production.run("docker", "build", "--tag", f"docker-test:{version}", ".")
-    production.use_image("docker-test:1")
+        production.run("docker", "build", "--tag", f"{image}:{version}", ".")
+    production.use_image(f"{image}:1")
     with running(production):
         before = {
             service: set(production.containers(service))
@@ -319,13 +324,13 @@ def test_every_service_is_replaced_under_load_and_no_request_fails(
         load = Load(production)
         with load.running():
             time.sleep(5)
-            production.use_image("docker-test:2")
+            production.use_image(f"{image}:2")
             say("make upgrade")
             begin = time.monotonic()
             production.make("upgrade")
             say(f"replaced everything in {time.monotonic() - begin:.0f} s")
-            say("restarting Redis")
-            production.compose("restart", "redis")
+            say(f"restarting {broker}")
+            production.compose("restart", broker)
             time.sleep(5)
 
         say(
@@ -334,12 +339,12 @@ def test_every_service_is_replaced_under_load_and_no_request_fails(
         assert not load.failed
         assert_all_imported(production, load.accepted, CASES)
         for service in before:
-            if service not in ("postgres", "redis", "migrate"):
+            if service not in ("postgres", "redis", "rabbitmq", "migrate"):
                 after = set(production.containers(service))
                 assert len(after) == len(before[service]), service
                 assert not after & before[service], f"{service} was not replaced"
                 images = {production.inspect(each)["Config"]["Image"] for each in after}
-                assert images == {"docker-test:2"}
+                assert images == {f"{image}:2"}
 
 
 def test_production_runs_what_was_built_elsewhere_or_nothing(
@@ -368,6 +373,7 @@ def test_nothing_is_lost_on_rabbitmq_either(tmp_path: Path) -> None:
             assert_all_healthy(stack, 12)
 
             kill_whatever_works(stack, broker="rabbitmq")
+        replace_everything_under_load(root, image="docker-rabbit", broker="rabbitmq")
 
 
 @pytest.mark.parametrize(
