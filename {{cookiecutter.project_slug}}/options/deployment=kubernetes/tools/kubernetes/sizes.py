@@ -14,8 +14,8 @@ class Size:
     Attributes:
         cpu: processors that are kept for a worker, such as `250m` for a quarter of one.
         cpu_limit: processors that it may use.
-        memory: that is kept for it, and that it may use: all its processes, each of which
-            is replaced above CELERY_WORKER_MAX_MEMORY_PER_CHILD.
+        memory: that is kept for it, and that it may use: all its processes, of about 60 MB
+            each when idle.
         min_workers: that are always there. With 0, the first run waits for a pod to start,
             and `manage.py check --deploy` misses a worker.
         max_workers: that there may be. Each of their processes is a connection to the

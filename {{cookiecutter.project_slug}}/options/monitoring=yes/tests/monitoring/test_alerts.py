@@ -55,6 +55,20 @@ def test_queues_that_alerts_name_exist() -> None:
     assert named <= {queue.name for queue in QUEUES}
 
 
+def test_memory_alert_fires_before_a_container_reaches_its_limit() -> None:
+    compose = (BASE_DIR / "docker-compose.yml").read_text()
+    [bytes_each] = re.findall(r"worker_memory_bytes .* > (\S+)", RULES)
+    units = {"m": 2**20, "g": 2**30}
+
+    for queue in QUEUES:
+        found = re.search(
+            rf"worker-{queue.name}:\n(?:    .*\n)*?    mem_limit: (\d+)(\w)", compose
+        )
+        assert found, queue.name
+        limit = int(found[1]) * units[found[2]]
+        assert float(bytes_each) * (queue.processes() + 1) < limit, queue.name
+
+
 def test_ports_are_those_that_compose_opens() -> None:
     compose = (BASE_DIR / "docker-compose.yml").read_text()
     scraped = (FOLDER / "prometheus.yml").read_text()
