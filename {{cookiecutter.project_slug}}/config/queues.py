@@ -32,6 +32,8 @@ class Queue:
         shutdown_grace: seconds from SIGTERM to SIGKILL. What a stopping worker has not
             finished shortly before goes on at another one. `WORKER_SHUTDOWN_GRACE`
             overrides it per deployment.
+        drain: whether a stopping worker has the time to finish whatever it runs. If not, a
+            deploy is quicker, and some work is done twice.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Queue:
     soft_time_limit: int
     time_limit: int
     shutdown_grace: int
+    drain: bool = True
 
     def __post_init__(self) -> None:
         if self.pool not in POOLS_THAT_ENFORCE_TIME_LIMITS:
@@ -53,10 +56,14 @@ class Queue:
             raise ValueError(
                 f"queue {self.name}: a dot would end a part of a routing key"
             )
-        if not 0 < self.soft_time_limit < self.time_limit < self.shutdown_grace:
+        least_grace = self.time_limit if self.drain else 0
+        if not (
+            0 < self.soft_time_limit < self.time_limit
+            and least_grace < self.shutdown_grace
+        ):
             raise ValueError(
-                f"queue {self.name}: expected "
-                "0 < soft_time_limit < time_limit < shutdown_grace"
+                f"queue {self.name}: expected 0 < soft_time_limit < time_limit, and "
+                "time_limit < shutdown_grace unless drain=False"
             )
 
     def processes(self) -> int:
@@ -113,7 +120,8 @@ QUEUES = (
         priority=4,
         soft_time_limit=840,
         time_limit=900,
-        shutdown_grace=910,
+        shutdown_grace=60,
+        drain=False,
     ),
     Queue(
         name="slow",

@@ -28,6 +28,12 @@ def test_limits_that_contradict_each_other_are_refused(wrong: dict[str, int]) ->
         replace(queues.by_name("io"), **wrong)  # type: ignore[arg-type]  # ints only
 
 
+def test_queue_that_does_not_drain_may_stop_sooner_than_its_longest_task() -> None:
+    queue = replace(queues.by_name("io"), drain=False, shutdown_grace=10)
+
+    assert queue.shutdown_grace < queue.time_limit
+
+
 def test_dot_in_a_name_is_refused_because_routing_keys_have_their_own() -> None:
     with pytest.raises(ValueError, match="queue a.b: a dot"):
         replace(queues.by_name("io"), name="a.b")

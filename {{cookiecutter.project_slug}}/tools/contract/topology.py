@@ -20,6 +20,7 @@ class Queue(NamedTuple):
     soft_time_limit: int
     time_limit: int
     shutdown_grace: int
+    drain: bool
 
 
 def queues(project: Project) -> dict[str, Queue]:
@@ -47,10 +48,17 @@ def pools_with_limits(project: Project) -> tuple[str, ...]:
 def _queue(call: ast.Call) -> Queue:
     given = keywords(call)
     name, pool = literal(given.get("name")), literal(given.get("pool"))
-    seconds = [literal(given.get(field)) for field in SECONDS]
+    soft, hard, grace = (_number(literal(given.get(field))) for field in SECONDS)
     return Queue(
         name if isinstance(name, str) else "",
         call.lineno,
         pool if isinstance(pool, str) else "",
-        *(number if isinstance(number, int) else 0 for number in seconds),
+        soft,
+        hard,
+        grace,
+        drain=literal(given.get("drain")) is not False,
     )
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

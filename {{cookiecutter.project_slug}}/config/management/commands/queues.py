@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from config.queues import QUEUES
+from config.queues import ONE_PER_CORE, QUEUES, Queue
 
 HEADINGS = {
     "name": "Queue",
@@ -17,6 +17,7 @@ HEADINGS = {
     "soft_time_limit": "Soft limit (s)",
     "time_limit": "Hard limit (s)",
     "shutdown_grace": "Grace (s)",
+    "drain": "Drains",
 }
 
 
@@ -40,15 +41,19 @@ class Command(BaseCommand):
 
 
 def _cells() -> list[list[str]]:
-    rows = [
-        [str(getattr(queue, field) or _zero(field)) for field in HEADINGS]
-        for queue in QUEUES
-    ]
+    rows = [[_cell(queue, field) for field in HEADINGS] for queue in QUEUES]
     return [list(HEADINGS.values()), *rows]
 
 
-def _zero(field: str) -> str:
-    return "one per core" if field == "concurrency" else "0"
+def _cell(queue: Queue, field: str) -> str:
+    value = getattr(queue, field)
+    if field == "drain":
+        return "yes" if value else "no"
+    return (
+        "one per core"
+        if (field, value) == ("concurrency", ONE_PER_CORE)
+        else str(value)
+    )
 
 
 def table() -> str:

@@ -57,10 +57,14 @@ def queue_limits(code: Code) -> Iterator[Finding]:
             problem = f"{named}: pool {queue.pool!r} enforces no time limits"
             mend = f"take {' or '.join(pools)}"
             yield Finding(TOPOLOGY, queue.line, problem, mend)
-        order = (0, queue.soft_time_limit, queue.time_limit, queue.shutdown_grace)
-        if not all(low < high for low, high in zip(order, order[1:], strict=False)):
+        least = queue.time_limit if queue.drain else 0
+        in_order = 0 < queue.soft_time_limit < queue.time_limit
+        if not in_order or queue.shutdown_grace <= least:
             problem = f"{named}: its seconds are not plain numbers in ascending order"
-            mend = "write 0 < soft_time_limit < time_limit < shutdown_grace"
+            mend = (
+                "write 0 < soft_time_limit < time_limit < shutdown_grace,"
+                " the last one not with drain=False"
+            )
             yield Finding(TOPOLOGY, queue.line, problem, mend)
 
 
