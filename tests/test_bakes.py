@@ -11,6 +11,7 @@ import sys
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,18 +175,14 @@ def test_rabbitmq_is_there_or_not_at_all(tmp_path: Path) -> None:
         assert "rabbitmq" not in (without / name).read_text(), name
 
 
-@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
-@pytest.mark.parametrize("stage", ["", "dev", "prod"])
-def test_compose_understands_the_files(tmp_path: Path, broker: str, stage: str) -> None:
+def services(project: Path, stage: str) -> dict[str, dict[str, Any]]:
+    """Return the services of a bake's compose files, as Docker Compose reads them."""
     if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
         leave_out = pytest.fail if os.environ.get("REQUIRE_SERVERS") else pytest.skip
         leave_out("needs Docker Compose")
-    answers = {"broker": broker, "monitoring": "yes"}
-    project = finished(bake(tmp_path, answers)).root
     files = ["docker-compose.yml", *([f"docker-compose.{stage}.yml"] if stage else [])]
     command = ["docker", "compose", "--profile", "*"]
     command += [word for file in files for word in ("--file", file)]
-
     checked = subprocess.run(
         [*command, "config", "--format", "json"],
         cwd=project,
@@ -193,18 +190,53 @@ def test_compose_understands_the_files(tmp_path: Path, broker: str, stage: str) 
         capture_output=True,
         text=True,
     )
-
     assert checked.returncode == 0, checked.stderr
-    services = json.loads(checked.stdout)["services"]
+    found: dict[str, dict[str, Any]] = json.loads(checked.stdout)["services"]
+    return found
+
+
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_every_service_of_ours_has_the_image_of_its_stage(
+    tmp_path: Path, broker: str, stage: str
+) -> None:
+    answers = {"broker": broker, "monitoring": "yes"}
+    project = finished(bake(tmp_path, answers)).root
+    plain = services(project, "")
+    ours = {
+        name
+        for name, spec in plain.items()
+        if spec["image"] == plain["migrate"]["image"]
+    }
+
+    staged = services(project, stage)
+
+    assert {"web", "worker-io", "beat", "metrics"} <= ours
+    migrate = staged["migrate"]
+    assert migrate["image"] != plain["migrate"]["image"]
+    for name in ours:
+        for key in ("image", "secrets", "pull_policy"):
+            assert staged[name].get(key) == migrate.get(key), f"{name}: {key}"
+    assert bool(migrate.get("secrets")) == (stage == "prod")
+
+
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+@pytest.mark.parametrize("stage", ["", "dev", "prod"])
+def test_compose_understands_the_files(tmp_path: Path, broker: str, stage: str) -> None:
+    answers = {"broker": broker, "monitoring": "yes"}
+    project = finished(bake(tmp_path, answers)).root
+
+    found = services(project, stage)
+
     waits = {
-        name for name, spec in services.items() if broker in spec.get("depends_on", {})
+        name for name, spec in found.items() if broker in spec.get("depends_on", {})
     }
     assert {"web", "worker-io", "beat", "flower"} <= waits
     password = re.search(
         r"^BROKER_PASSWORD=(.*)$", (project / ".env").read_text(), re.M
     )
     assert password
-    for spec in services.values():
+    for spec in found.values():
         for port in spec.get("ports", []):
             assert port["host_ip"] == "127.0.0.1"
         assert password[1] not in json.dumps(

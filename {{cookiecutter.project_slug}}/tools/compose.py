@@ -14,7 +14,8 @@ class Compose:
 
     def __init__(self, command: list[str]) -> None:
         """Take the command, such as `docker compose --file …`."""
-        self._command = command
+        # What a profile added must be seen; nothing is started unless it is named.
+        self._command = [*command, "--profile", "*"]
 
     def __call__(self, *arguments: str, **options: Any) -> None:
         """Run a subcommand.
@@ -46,7 +47,7 @@ class Compose:
         self("up", "--detach", "--wait", "--no-deps", "--no-build", *arguments)
 
     def services(self) -> dict[str, Any]:
-        """Return the services of the files, by name."""
+        """Return the services of the files, those of every profile included, by name."""
         whole = json.loads(self.read("config", "--format", "json"))
         found: dict[str, Any] = whole["services"]
         return found

@@ -26,9 +26,11 @@ def main(compose: Compose) -> None:
     compose("run", "--rm", "--no-deps", "migrate")
     # Beats last: what a new one enqueues must be known to the workers.
     for name in sorted(services, key=lambda name: (name == "beat", name)):
+        count = len(compose.running(name))
+        if not count and services[name].get("profiles"):
+            continue  # nobody asked for it
         _say(name)
-        count = len(compose.running(name)) or 1
-        compose.start("--scale", f"{name}={count}", name)
+        compose.start("--scale", f"{name}={count or 1}", name)
     _say("web")
     _replace_web(compose, has_ports_to_spare=_ports(web) > 1)
 
