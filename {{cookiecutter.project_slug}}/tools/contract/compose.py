@@ -1,6 +1,6 @@
-"""The services of `docker-compose.yml`, as far as the contract needs them.
+"""The services of the compose files, as far as the contract needs them.
 
-The standard library has no YAML; this reads the plain form that the file keeps to: two
+The standard library has no YAML; this reads the plain form that the files keep to: two
 blanks per level, and each value that matters on the line of its key.
 """
 
@@ -12,7 +12,10 @@ from tools.contract.worker import Deployment, Worker
 
 COMPOSE = "docker-compose.yml"
 
-_SERVICE = re.compile(r"  ([\w.-]+):\s*(#.*)?$")
+# What a stage lays over it; each has an image, and what else a worker needs, of its own.
+OVERLAYS = ("docker-compose.prod.yml", "docker-compose.dev.yml")
+
+_SERVICE = re.compile(r"  ([\w.-]+):\s*(\*[\w-]+\s*)?(#.*)?$")
 _VALUE = re.compile(r"    ([\w.-]+):\s+(.+?)(\s+#.*)?$")
 _WORKER = re.compile(r"\bmanage\.py worker ([\w ]+)$")
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
@@ -46,15 +49,16 @@ def workers(project: Project) -> list[Worker]:
     """Return the services that serve queues, in the order of the file."""
     return [
         Worker(service.name, service.line, service.queues, service.grace_seconds)
-        for service in _services(project)
+        for service in services(project, COMPOSE)
         if service.queues
     ]
 
 
-def _services(project: Project) -> list[Service]:
+def services(project: Project, file: str) -> list[Service]:
+    """Return the services of a compose file, in its order."""
     found: list[Service] = []
     section = ""
-    for number, line in project.lines(COMPOSE):
+    for number, line in project.lines(file):
         if re.match(r"[\w-]", line):
             section = line.partition(":")[0]
         if section != "services":

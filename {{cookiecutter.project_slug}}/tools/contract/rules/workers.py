@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tools.contract import compose
 from tools.contract.deployments import DEPLOYMENTS
 from tools.contract.finding import Finding
 from tools.contract.project import Project
@@ -15,10 +16,22 @@ from tools.contract.worker import Deployment
     "Without a worker a queue only grows; without its grace, one is shot.",
 )
 def queue_worker(project: Project) -> Iterator[Finding]:
-    """Find queues without worker, workers without queue, and graces that differ."""
+    """Find queues without worker, workers without queue or stage, and graces that differ."""
     for file, deployment in DEPLOYMENTS.items():
         if file in project.files:
             yield from _problems(project, file, deployment)
+    for overlay in compose.OVERLAYS:
+        if overlay in project.files:
+            yield from _left_out(project, overlay)
+
+
+def _left_out(project: Project, overlay: str) -> Iterator[Finding]:
+    known = {service.name for service in compose.services(project, overlay)}
+    for worker in compose.workers(project):
+        if worker.name not in known:
+            problem = f"{worker.name} is missing in {overlay}"
+            mend = "add it there, as the other workers are"
+            yield Finding(compose.COMPOSE, worker.line, problem, mend)
 
 
 def _problems(project: Project, file: str, deployment: Deployment) -> Iterator[Finding]:
