@@ -14,6 +14,9 @@ POOLS_THAT_ENFORCE_TIME_LIMITS = ("prefork",)
 
 ONE_PER_CORE = 0
 
+# Idle, so many fill half of the 2 GB that worker-cpu has in docker-compose.yml.
+MOST_PROCESSES = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
@@ -23,7 +26,8 @@ class Queue:
         name: of the queue, of its worker and of its service in docker-compose.yml.
         purpose: what belongs here, for the person who picks a queue.
         pool: Celery's worker pool; it must be able to enforce the time limits.
-        concurrency: pool processes of one worker; `ONE_PER_CORE` asks the machine.
+        concurrency: pool processes of one worker; `ONE_PER_CORE` asks the machine, and
+            is `MOST_PROCESSES` at most.
             `WORKER_CONCURRENCY` overrides it per deployment.
         priority: the order in which a worker that serves several queues empties them;
             0 comes first.
@@ -68,7 +72,7 @@ class Queue:
 
     def processes(self) -> int:
         """Return how many pool processes one worker starts on this machine."""
-        return self.concurrency or os.cpu_count() or 1
+        return self.concurrency or min(os.process_cpu_count() or 1, MOST_PROCESSES)
 
 
 QUEUES = (

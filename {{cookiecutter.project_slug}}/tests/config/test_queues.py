@@ -1,5 +1,6 @@
 """The queue topology, and everything that must agree with it."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,16 @@ def test_queue_that_does_not_drain_may_stop_sooner_than_its_longest_task() -> No
 def test_dot_in_a_name_is_refused_because_routing_keys_have_their_own() -> None:
     with pytest.raises(ValueError, match="queue a.b: a dot"):
         replace(queues.by_name("io"), name="a.b")
+
+
+@pytest.mark.parametrize(("cores", "processes"), [(1, 1), (4, 4), (64, 16), (None, 1)])
+def test_one_process_per_core_is_at_least_one_and_not_too_many_for_the_memory(
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, processes: int
+) -> None:
+    monkeypatch.setattr(os, "process_cpu_count", lambda: cores)
+
+    assert queues.by_name("cpu").processes() == processes
+    assert queues.by_name("io").processes() == 8
 
 
 def test_names_and_priorities_are_unique() -> None:
