@@ -1,12 +1,14 @@
 """`python -m tools.make_secrets`: write `secrets/`, what docker-compose.prod.yml reads.
 
-Values of `.env` are taken over, because a database that exists keeps its password; what is
-blank there is made at random. Existing files are never touched.
+Values of `.env` are taken over, because a database that exists keeps its password, and an
+address there is a server of your own; what is blank there is made at random, or the address
+of a bundled server. Existing files are never touched.
 """
 
 import re
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,6 +17,9 @@ ADDRESSES = {
     "redis_url": ("redis_password", "redis://:{}@redis:6379"),
     "broker_url": ("broker_password", "amqp://app:{}@rabbitmq:5672//"),
 }
+
+# To a container that is the container itself: an address for `make run`.
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 def write(folder: Path) -> list[str]:
@@ -38,16 +43,18 @@ def write(folder: Path) -> list[str]:
             value = known.get(name.upper()) or secrets.token_urlsafe(48)
             _write(folder / name, value)
     for name in ADDRESSES.keys() & {*written}:
-        password, address = ADDRESSES[name]
+        password, bundled = ADDRESSES[name]
         value = (folder / password).read_text(encoding="utf-8").strip()
-        _write(folder / name, address.format(value))
+        own = known.get(name.upper(), "")
+        is_own = own and urlsplit(own).hostname not in THIS_MACHINE
+        _write(folder / name, own if is_own else bundled.format(value))
     return written
 
 
 def _values(env: Path) -> dict[str, str]:
     lines = env.read_text(encoding="utf-8").splitlines() if env.exists() else []
     pairs = [line.partition("=") for line in lines if not line.startswith("#")]
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    return {name.strip(): value.strip().strip("'\"") for name, _, value in pairs}
 
 
 def _write(path: Path, text: str) -> None:
