@@ -262,14 +262,44 @@ def test_queue_gets_more_workers(stack: Stack) -> None:
 
 
 def test_backup_brings_back_what_was_deleted(stack: Stack) -> None:
+    manage = ("exec", "-T", "web", "python", "manage.py")
+    stack.send_report(stack.port, cases=10)
+    stack.wait_until_nothing_is_left_to_do(RECOVERY_SECONDS)
     before = counts(stack, "app_report")
+    # It is older than the last migration, as after a bad deploy.
+    stack.compose(*manage, "migrate", "sessions", "zero")
     stack.make("backup", "FILE=var/test.dump")
+    stack.compose(*manage, "migrate")
+    stack.query("CREATE TABLE later (report_id bigint REFERENCES app_report)")
+    stack.query("CREATE TABLE later_and_alone (id bigint)")
     forget_reports(stack)
 
     stack.make("restore", "FILE=var/test.dump")
 
     assert counts(stack, "app_report") == before
+    assert stack.query("SELECT relname FROM pg_class WHERE relname ~ '^later'") == []
+    assert stack.query("SELECT count(*) FROM django_session") == ["0"]
+    stack.compose(*manage, "migrate", "--check")
+    assert stack.query(
+        "SELECT nspowner::regrole, nspacl FROM pg_namespace WHERE nspname = 'public'"
+    ) == [
+        "pg_database_owner|{pg_database_owner=UC/pg_database_owner,=U/pg_database_owner}"
+    ]
     wait_until(lambda: stack.probe("worker-fast", "ready"), 60, "not ready")
+
+
+def test_broken_backup_changes_nothing(stack: Stack) -> None:
+    before = counts(stack, "app_report")
+    assert before
+    stack.make("backup", "FILE=var/test.dump")
+    whole = (stack.root / "var/test.dump").read_bytes()
+    (stack.root / "var/broken.dump").write_bytes(whole[: len(whole) * 9 // 10])
+
+    with pytest.raises(AssertionError, match="make restore"):
+        stack.make("restore", "FILE=var/broken.dump")
+
+    assert counts(stack, "app_report") == before
+    wait_until(lambda: stack.is_ready(), 60, "web is not ready")
 
 
 def test_development_starts_again_on_a_change_and_loses_nothing(

@@ -15,13 +15,25 @@ from tools.compose import Compose, ComposeFailed
 FOLDER = Path("var/backups")
 
 IN_POSTGRES = ("exec", "--no-TTY", "postgres")
-DATABASE = ("--username", "app", "--dbname", "app")
-DUMP = ("pg_dump", *DATABASE, "--format", "custom")
-# All or nothing: a restore that fails leaves the database as it was.
-RESTORE = (
-    *("pg_restore", *DATABASE, "--clean", "--if-exists"),
-    *("--single-transaction", "--exit-on-error"),
-)
+DUMP = ("pg_dump", "--username", "app", "--dbname", "app", "--format", "custom")
+# Into a schema as empty as that of a new database, because what is newer than the backup may
+# refer to what is in it. All or nothing: the end of a broken backup is no COMMIT, and psql
+# then rolls back. https://www.postgresql.org/docs/18/ddl-schemas.html#DDL-SCHEMAS-PATTERNS
+RESTORE = """
+set -o pipefail
+{
+    cat <<'SQL'
+BEGIN;
+SET LOCAL client_min_messages = warning;
+DROP SCHEMA public CASCADE;
+CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+COMMENT ON SCHEMA public IS 'standard public schema';
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+SQL
+    pg_restore --file - && echo 'COMMIT;'
+} | psql --username app --dbname app --no-psqlrc --quiet --output /dev/null \
+    --set ON_ERROR_STOP=1
+"""
 
 
 def write(compose: Compose, file: str) -> Path:
@@ -48,7 +60,7 @@ def write(compose: Compose, file: str) -> Path:
 
 
 def read(compose: Compose, file: str) -> None:
-    """Put a backup in the place of the database.
+    """Put a backup in the place of the database, and migrate it.
 
     Web, workers and beat stop meanwhile; they are at work again when this returns.
 
@@ -64,12 +76,22 @@ def read(compose: Compose, file: str) -> None:
     if users:
         compose("stop", *users)
     try:
-        with source.open("rb") as content:
-            compose(*IN_POSTGRES, *RESTORE, stdin=content)
+        _replace_database(compose, source)
+        compose("run", "--rm", "--no-deps", "migrate")
     finally:
         if users:
             scales = [f"--scale={name}={count}" for name, count in users.items()]
-            compose.start("--no-recreate", *scales, *users)
+            # From the image that has migrated, which may be the one to go back to.
+            compose.start(*scales, *users)
+
+
+def _replace_database(compose: Compose, source: Path) -> None:
+    try:
+        with source.open("rb") as content:
+            compose(*IN_POSTGRES, "bash", "-c", RESTORE, stdin=content)
+    except ComposeFailed:
+        # Not the command: it is a page long, and the reason stands above.
+        raise ComposeFailed(f"the database is as it was, not as {source}") from None
 
 
 if __name__ == "__main__":

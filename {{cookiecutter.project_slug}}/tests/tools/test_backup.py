@@ -1,0 +1,76 @@
+"""`make restore`: what it does in which order, whatever fails."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import backup
+from tools.compose import Compose, ComposeFailed
+
+
+class Recorded(Compose):
+    """Notes the subcommands, and fails at one of them."""
+
+    def __init__(self, *, fails_at: str = "") -> None:
+        """Take the subcommand that fails."""
+        super().__init__(["docker", "compose"])
+        self.calls: list[str] = []
+        self._fails_at = fails_at
+
+    def __call__(self, *arguments: str, **_: Any) -> None:
+        """Note a subcommand."""
+        self.calls.append(arguments[0])
+        if arguments[0] == self._fails_at:
+            raise ComposeFailed(arguments[0])
+
+    def ours(self) -> dict[str, Any]:
+        """Return two services."""
+        return {"web": {}, "beat": {}}
+
+    def running(self, service: str) -> list[str]:
+        """Return the containers of web; beat has none."""
+        return ["id"] if service == "web" else []
+
+
+@pytest.fixture
+def dump(tmp_path: Path) -> str:
+    """A file to restore."""
+    file = tmp_path / "some.dump"
+    file.write_bytes(b"PGDMP")
+    return str(file)
+
+
+def test_restored_database_is_migrated_before_the_service_starts(dump: str) -> None:
+    compose = Recorded()
+
+    backup.read(compose, dump)
+
+    assert compose.calls == ["stop", "exec", "run", "up"]
+
+
+@pytest.mark.parametrize(
+    ("step", "done", "said"),
+    [
+        ("exec", ["stop", "exec", "up"], "the database is as it was"),
+        ("run", ["stop", "exec", "run", "up"], "run"),
+    ],
+)
+def test_service_starts_again_when_a_step_fails(
+    dump: str, step: str, done: list[str], said: str
+) -> None:
+    compose = Recorded(fails_at=step)
+
+    with pytest.raises(ComposeFailed, match=said):
+        backup.read(compose, dump)
+
+    assert compose.calls == done
+
+
+def test_nothing_stops_for_a_file_that_is_not_there(tmp_path: Path) -> None:
+    compose = Recorded()
+
+    with pytest.raises(SystemExit, match="not a file"):
+        backup.read(compose, str(tmp_path / "missing.dump"))
+
+    assert compose.calls == []
