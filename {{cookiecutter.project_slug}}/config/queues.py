@@ -14,8 +14,9 @@ POOLS_THAT_ENFORCE_TIME_LIMITS = ("prefork",)
 
 ONE_PER_CORE = 0
 
-# Idle, so many fill half of the 2 GB that worker-cpu has in docker-compose.yml.
-MOST_PROCESSES = 16
+# So many may have 150 MB each of the 2 GB that worker-cpu has in docker-compose.yml. On larger
+# machines, start more workers, or set WORKER_CONCURRENCY and give them more memory.
+MOST_PROCESSES = 12
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ def test_dot_in_a_name_is_refused_because_routing_keys_have_their_own() -> None:
         replace(queues.by_name("io"), name="a.b")
 
 
-@pytest.mark.parametrize(("cores", "processes"), [(1, 1), (4, 4), (64, 16), (None, 1)])
+@pytest.mark.parametrize(("cores", "processes"), [(1, 1), (4, 4), (64, 12), (None, 1)])
 def test_one_process_per_core_is_at_least_one_and_not_too_many_for_the_memory(
     monkeypatch: pytest.MonkeyPatch, cores: int | None, processes: int
 ) -> None:

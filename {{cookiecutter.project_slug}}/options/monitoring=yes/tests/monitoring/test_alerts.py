@@ -5,7 +5,7 @@ import re
 import pytest
 
 from config.env import BASE_DIR
-from config.queues import QUEUES
+from config.queues import MOST_PROCESSES, QUEUES
 from tests.monitoring.promtool import FOLDER, promtool
 from tests.monitoring.queries import exported, metrics_in
 
@@ -66,7 +66,8 @@ def test_memory_alert_fires_before_a_container_reaches_its_limit() -> None:
         )
         assert found, queue.name
         limit = int(found[1]) * units[found[2]]
-        assert float(bytes_each) * (queue.processes() + 1) < limit, queue.name
+        processes = queue.concurrency or MOST_PROCESSES
+        assert float(bytes_each) * (processes + 1) < limit, queue.name
 
 
 def test_ports_are_those_that_compose_opens() -> None:
