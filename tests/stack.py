@@ -87,7 +87,7 @@ class Stack:
 
     def containers(self, service: str) -> list[str]:
         """Return the ids of a service's containers that run."""
-        return self.compose("ps", "--quiet", service).split()
+        return self.compose("--profile=*", "ps", "--quiet", service).split()
 
     def inspect(self, container: str) -> dict[str, Any]:
         """Return what Docker knows of a container."""

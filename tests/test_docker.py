@@ -339,17 +339,29 @@ def test_every_service_is_replaced_under_load_and_no_request_fails(
     replace_everything_under_load(root, image="docker-test", broker="redis")
 
 
-def replace_everything_under_load(root: Path, image: str, broker: str) -> None:
-    """Upgrade a stack, and restart its broker, while reports come in without a pause."""
+def replace_everything_under_load(
+    root: Path, image: str, broker: str, *, added: tuple[str, ...] = ()
+) -> None:
+    """Upgrade a stack, and restart its broker, while reports come in without a pause.
+
+    Args:
+        root: of the bake.
+        image: that it is built as.
+        broker: its service.
+        added: services of profiles that run, too.
+    """
     production = Stack(root, stage="prod")
     for version in ("1", "2"):
         (root / "app" / "changed.py").write_text(f'"""Version {version}."""\n')
         production.run("docker", "build", "--tag", f"{image}:{version}", ".")
     production.use_image(f"{image}:1")
     with running(production):
+        if added:
+            production.compose("--profile=*", "up", "--detach", "--wait", *added)
+        services = production.compose("config", "--services").split()
         before = {
             service: set(production.containers(service))
-            for service in production.compose("config", "--services").split()
+            for service in (*services, *added)
         }
         load = Load(production)
         with load.running():
@@ -403,7 +415,9 @@ def test_nothing_is_lost_on_rabbitmq_either(tmp_path: Path) -> None:
             assert_all_healthy(stack, 12)
 
             kill_whatever_works(stack, broker="rabbitmq")
-        replace_everything_under_load(root, image="docker-rabbit", broker="rabbitmq")
+        replace_everything_under_load(
+            root, image="docker-rabbit", broker="rabbitmq", added=("metrics",)
+        )
 
 
 @pytest.mark.parametrize(
