@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tools.compose import Compose, ComposeFailed
 
@@ -49,6 +50,7 @@ def write(compose: Compose, file: str) -> Path:
     Raises:
         ComposeFailed: if there is no backup now.
     """
+    _refuse_own_server(compose)
     target = Path(file) if file else FOLDER / f"{time.strftime('%Y%m%d-%H%M%S')}.dump"
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f"{target.name}.part")
@@ -71,6 +73,7 @@ def read(compose: Compose, file: str) -> None:
     source = Path(file)
     if not source.is_file():
         raise SystemExit(f"make restore: FILE={file} is not a file")
+    _refuse_own_server(compose)
     counts = {name: len(compose.running(name)) for name in compose.ours()}
     users = {name: count for name, count in counts.items() if count}
     if users:
@@ -83,6 +86,16 @@ def read(compose: Compose, file: str) -> None:
             scales = [f"--scale={name}={count}" for name, count in users.items()]
             # From the image that has migrated, which may be the one to go back to.
             compose.start(*scales, *users)
+
+
+def _refuse_own_server(compose: Compose) -> None:
+    address = compose.services()["migrate"]["environment"]["DATABASE_URL"]
+    host = urlsplit(address).hostname
+    if host != "postgres":
+        raise ComposeFailed(
+            f"DATABASE_URL names {host}, and only the bundled PostgreSQL is known here;"
+            " use pg_dump and pg_restore there"
+        )
 
 
 def _replace_database(compose: Compose, source: Path) -> None:

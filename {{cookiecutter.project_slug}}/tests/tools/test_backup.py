@@ -12,17 +12,22 @@ from tools.compose import Compose, ComposeFailed
 class Recorded(Compose):
     """Notes the subcommands, and fails at one of them."""
 
-    def __init__(self, *, fails_at: str = "") -> None:
-        """Take the subcommand that fails."""
+    def __init__(self, *, fails_at: str = "", database: str = "postgres") -> None:
+        """Take the subcommand that fails, and the host of the database."""
         super().__init__(["docker", "compose"])
         self.calls: list[str] = []
         self._fails_at = fails_at
+        self._address = f"postgres://app@{database}:5432/app"
 
     def __call__(self, *arguments: str, **_: Any) -> None:
         """Note a subcommand."""
         self.calls.append(arguments[0])
         if arguments[0] == self._fails_at:
             raise ComposeFailed(arguments[0])
+
+    def services(self) -> dict[str, Any]:
+        """Return the one that tells where the database is."""
+        return {"migrate": {"environment": {"DATABASE_URL": self._address}}}
 
     def ours(self) -> dict[str, Any]:
         """Return two services."""
@@ -72,5 +77,18 @@ def test_nothing_stops_for_a_file_that_is_not_there(tmp_path: Path) -> None:
 
     with pytest.raises(SystemExit, match="not a file"):
         backup.read(compose, str(tmp_path / "missing.dump"))
+
+    assert compose.calls == []
+
+
+def test_server_of_ones_own_is_neither_saved_nor_replaced(
+    dump: str, tmp_path: Path
+) -> None:
+    compose = Recorded(database="db.example.org")
+
+    with pytest.raises(ComposeFailed, match="db.example.org, and only the bundled"):
+        backup.read(compose, dump)
+    with pytest.raises(ComposeFailed, match="only the bundled"):
+        backup.write(compose, str(tmp_path / "new.dump"))
 
     assert compose.calls == []
