@@ -220,14 +220,15 @@ def test_every_queue_has_workers_that_scale_and_survive_the_drain_of_a_node(
     assert names(of_kind(objects, "PodDisruptionBudget")) == expected | {"web", "beat"}
 
 
-def test_worker_may_finish_what_its_queue_allows(
+def test_worker_has_the_time_that_its_queue_gives(
     objects: list[Manifest], queues: tuple[Any, ...]
 ) -> None:
     for queue in queues:
         pod = pods(objects)[f"worker-{queue.name}"]["spec"]
         grace = pod["terminationGracePeriodSeconds"]
         env = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]}
-        assert grace == queue.shutdown_grace > queue.time_limit
+        assert grace == queue.shutdown_grace
+        assert grace > queue.time_limit or not queue.drain
         assert env["WORKER_SHUTDOWN_GRACE"] == f"{queue.name}={grace}"
         assert pod["containers"][0]["command"][-2:] == ["worker", queue.name]
 
