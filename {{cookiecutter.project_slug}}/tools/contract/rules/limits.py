@@ -61,10 +61,9 @@ def queue_limits(code: Code) -> Iterator[Finding]:
         in_order = 0 < queue.soft_time_limit < queue.time_limit
         if not in_order or queue.shutdown_grace <= least:
             problem = f"{named}: its seconds are not plain numbers in ascending order"
-            mend = (
-                "write 0 < soft_time_limit < time_limit < shutdown_grace,"
-                " the last one not with drain=False"
-            )
+            mend = "write 0 < soft_time_limit < time_limit < shutdown_grace"
+            if not queue.drain:
+                mend = "write 0 < soft_time_limit < time_limit, 0 < shutdown_grace"
             yield Finding(TOPOLOGY, queue.line, problem, mend)
 
 
