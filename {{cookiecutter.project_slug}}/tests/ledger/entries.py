@@ -8,7 +8,12 @@ from django.utils import timezone
 from django_celery_beat.models import ClockedSchedule, IntervalSchedule, PeriodicTask
 
 from ledger.models import TaskRun
-from ledger.schedule import LedgerScheduler
+from ledger.schedule import (
+    DUE_AT,
+    LOST_RACE_SECONDS,
+    RETRY_SECONDS,
+    LedgerScheduler,
+)
 from ledger.states import State
 from tests.harness.effects.tasks import effect
 
@@ -44,11 +49,18 @@ def dues_of(periodic: PeriodicTask, missed: int) -> list[datetime]:
     return [periodic.start_time + EVERY * number for number in range(missed)]
 
 
+def ticked() -> list[datetime]:
+    """Return when the ticks that became runs were due."""
+    headers = [json.loads(run.options)["headers"] for run in TaskRun.objects.all()]
+    return sorted(datetime.fromisoformat(each[DUE_AT]) for each in headers)
+
+
 def settle(*beats: LedgerScheduler) -> float:
-    """Let beats look until there is nothing left to do at once; return their last wait."""
+    """Let beats look until none has done or missed anything; return their last wait."""
+    at_work = {0.0, LOST_RACE_SECONDS, RETRY_SECONDS}
     for _ in range(20):
         waits = [beat.tick() for beat in beats]
-        if min(waits) > 1:
+        if at_work.isdisjoint(waits):
             return min(waits)
     raise AssertionError("beats never come to rest")
 

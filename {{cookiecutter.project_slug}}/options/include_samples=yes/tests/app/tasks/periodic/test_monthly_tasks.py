@@ -13,13 +13,12 @@ from tests.factories.imports import CaseResultFactory, ReportFactory
 from tests.harness.retries import locked
 from tests.helpers.tester import TaskTester
 
-LAST_MONTH = timezone.localtime().replace(day=1) - timedelta(days=1)
-
 
 def report_of_last_month() -> Report:
     report = ReportFactory.create(state=Report.State.DONE)
     CaseResultFactory.create(report=report)
-    Report.objects.update(created_at=LAST_MONTH)
+    report.created_at = timezone.localtime().replace(day=1) - timedelta(days=1)
+    report.save()
     return report
 
 
@@ -38,7 +37,7 @@ def test_archive_of_last_month_stays_when_its_reports_are_deleted(
     report.delete()
     again = tasks.run(archive_last_month).result
 
-    assert month == again == f"{LAST_MONTH:%Y-%m}"
+    assert month == again == f"{report.created_at:%Y-%m}"
     assert passed() == [1]
 
 
