@@ -244,6 +244,24 @@ def test_compose_understands_the_files(tmp_path: Path, broker: str, stage: str) 
         )
 
 
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+def test_flower_watches_the_broker_that_the_service_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broker: str
+) -> None:
+    project = finished(bake(tmp_path, {"broker": broker})).root
+
+    def watched() -> str:
+        environment = services(project, stage="")["flower"]["environment"]
+        return str(environment["CELERY_BROKER_URL"])
+
+    monkeypatch.delenv("BROKER_URL", raising=False)
+    monkeypatch.setenv("REDIS_URL", "rediss://cache:6380/0?ssl_cert_reqs=required")
+    if broker == "redis":
+        assert watched() == "rediss://cache:6380/0?ssl_cert_reqs=required"
+    monkeypatch.setenv("BROKER_URL", "amqps://app:word@rabbit:5671//")
+    assert watched() == "amqps://app:word@rabbit:5671//"
+
+
 # --- answers
 
 

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ImproperlyConfigured
@@ -77,6 +78,14 @@ def _starts_with(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _without_database(value: str) -> str:
+    if urlsplit(value).path not in ("", "/", "/0"):
+        raise ValueError(
+            "expected an address without a database: the service uses 0 and 2"
+        )
+    return value
+
+
 def _importable(value: str) -> str:
     try:
         found = find_spec(value.rpartition(".")[0])
@@ -108,7 +117,9 @@ FROM_FILES = (
 )
 
 TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
-RedisUrl = Annotated[str, _starts_with("redis://", "rediss://")]
+RedisUrl = Annotated[
+    str, _starts_with("redis://", "rediss://"), AfterValidator(_without_database)
+]
 RabbitUrl = Annotated[str, _starts_with("amqp://", "amqps://")]
 DatabaseUrl = Annotated[str, _starts_with("postgres://", "postgresql://", "sqlite:///")]
 HttpAddress = Annotated[str, _starts_with("http://", "https://")]

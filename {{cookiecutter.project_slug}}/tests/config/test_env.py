@@ -20,6 +20,7 @@ def load_with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> environment.
         ("WEB_PORT", "eighty", "valid integer"),
         ("WEB_PORT", "0", "greater than 0"),
         ("REDIS_URL", "localhost:6379", "starts with redis://"),
+        ("REDIS_URL", "redis://localhost:6379/3", "without a database"),
         ("BROKER_URL", "localhost:5672", "starts with amqp://"),
         ("DATABASE_URL", "localhost/app", "starts with postgres://"),
         ("WEBHOOK_RATE_LIMIT", "fast", "such as 20/second"),
