@@ -10,12 +10,30 @@ from typing import Any
 
 from celery.schedules import crontab
 from celery.schedules import schedule as interval
+from django.utils import timezone
 from django_celery_beat.clockedschedule import clocked
+
+# The header of a run that is a tick, with when that was due.
+DUE_AT = "periodic_due_at"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # 29 February falls on a given weekday every 28 years, around 2100 every 40.
 _SEARCH_DAYS = 41 * 366
+
+
+def due_at(request: Any) -> datetime:
+    """Return for which moment a task of the schedule runs.
+
+    Args:
+        request: `self.request` of the task.
+
+    Returns:
+        When its tick was due, on every attempt, however late; now, if it runs for another
+        reason.
+    """
+    due = getattr(request, DUE_AT, None)
+    return datetime.fromisoformat(due) if due else timezone.now()
 
 
 def next_due(

@@ -25,7 +25,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 from config.env import env
 from ledger import code_schedule, enqueue, health, plain
 from ledger.claim import UNREACHABLE
-from ledger.due import EPOCH, next_due
+from ledger.due import DUE_AT, EPOCH, next_due
 from ledger.models import TaskRun
 from ledger.task import DurableTask
 
@@ -38,9 +38,6 @@ TICKS_PER_STEP = 100
 # faster.
 RETRY_SECONDS = 1.0
 LOST_RACE_SECONDS = 0.1
-
-# The header of a tick's run that says when it was due, as `self.request.periodic_due_at`.
-DUE_AT = "periodic_due_at"
 
 
 def tick_id(entry: str, due: datetime) -> str:

@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from ledger.due import DUE_AT
 from ledger.models import TaskRun
 from tests.chaos.conftest import IMPATIENT
 from tests.harness.effects.models import Effect
@@ -52,7 +53,7 @@ def ticks() -> list[datetime]:
         "options", flat=True
     )
     headers = (json.loads(text)["headers"] for text in options)
-    return sorted(datetime.fromisoformat(each["periodic_due_at"]) for each in headers)
+    return sorted(datetime.fromisoformat(each[DUE_AT]) for each in headers)
 
 
 def stopped(beats: list[Service]) -> list[datetime]:

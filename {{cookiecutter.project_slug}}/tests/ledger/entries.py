@@ -7,13 +7,9 @@ from typing import Any
 from django.utils import timezone
 from django_celery_beat.models import ClockedSchedule, IntervalSchedule, PeriodicTask
 
+from ledger.due import DUE_AT
 from ledger.models import TaskRun
-from ledger.schedule import (
-    DUE_AT,
-    LOST_RACE_SECONDS,
-    RETRY_SECONDS,
-    LedgerScheduler,
-)
+from ledger.schedule import LOST_RACE_SECONDS, RETRY_SECONDS, LedgerScheduler
 from ledger.states import State
 from tests.harness.effects.tasks import effect
 

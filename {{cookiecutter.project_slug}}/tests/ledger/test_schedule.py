@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from config.celery import app
 from config.env import env
 from ledger import doorbell, relay, schedule
 from ledger.models import TaskRun
+from ledger.replay import replay
 from ledger.schedule import LedgerScheduler, tick_id
 from ledger.states import State
 from tests.harness.effects.tasks import add, due_effect, effect, replaced_by
@@ -71,6 +72,33 @@ def test_task_can_ask_when_its_tick_was_due(
     worker.drain()
 
     assert effects() == [periodic.start_time.isoformat()]
+
+
+def test_tick_that_is_retried_and_replayed_was_due_when_it_was(
+    beat: LedgerScheduler, worker: InlineWorker
+) -> None:
+    periodic = entry(due_effect, args="[3]")
+    settle(beat)
+    worker.drain()
+    run = TaskRun.objects.get()
+    assert run.state == State.FAILED
+
+    assert replay(run)
+    worker.drain()
+
+    assert effects() == [periodic.start_time.isoformat()] * 3
+
+
+def test_task_of_the_schedule_that_somebody_calls_is_due_now(
+    worker: InlineWorker,
+) -> None:
+    begin = timezone.now()
+
+    due_effect.delay()
+    worker.drain()
+
+    [due] = effects()
+    assert begin <= datetime.fromisoformat(due) <= timezone.now()
 
 
 def test_beat_sleeps_until_the_next_tick_is_due(beat: LedgerScheduler) -> None:

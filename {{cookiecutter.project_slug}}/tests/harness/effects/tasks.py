@@ -14,6 +14,7 @@ from celery.worker.control import control_command
 from django.db import connection
 
 from ledger.decorator import shared_task
+from ledger.due import due_at
 from ledger.models import TaskRun
 from ledger.task import DurableTask
 from tests.harness.effects.models import Effect
@@ -50,10 +51,12 @@ def plain_effect(self: celery.Task[[str], None], key: str) -> None:
     leave(self, key)
 
 
-@shared_task(bind=True)
-def due_effect(self: DurableTask[..., None]) -> None:
-    """Leave an effect that says when the run's tick was due."""
-    leave(self, getattr(self.request, "periodic_due_at"))
+@shared_task(bind=True, max_retries=1)
+def due_effect(self: DurableTask[..., None], attempts: int = 1) -> None:
+    """Leave an effect that says for when it runs; fail before so many have."""
+    leave(self, due_at(self.request).isoformat())
+    if Effect.objects.count() < attempts:
+        raise self.retry(countdown=0)
 
 
 @shared_task(bind=True)

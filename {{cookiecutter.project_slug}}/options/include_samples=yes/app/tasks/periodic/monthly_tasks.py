@@ -7,6 +7,7 @@ from django.utils import timezone
 from app.services import analytics
 from app.tasks.utils.retry_policies import DATABASE
 from ledger.decorator import shared_task
+from ledger.due import due_at
 from ledger.task import DurableTask
 
 
@@ -26,10 +27,11 @@ from ledger.task import DurableTask
     time_limit=600,
 )
 def archive_last_month(self: DurableTask[[], str]) -> str:
-    """Keep the totals of last month; a second run changes nothing.
+    """Keep the totals of the month before the tick; a second run changes nothing.
 
     Returns:
         The month, such as `2026-11`.
     """
-    last_day = timezone.localdate().replace(day=1) - timedelta(days=1)
+    due = timezone.localdate(due_at(self.request))
+    last_day = due.replace(day=1) - timedelta(days=1)
     return str(analytics.archive_month(last_day))

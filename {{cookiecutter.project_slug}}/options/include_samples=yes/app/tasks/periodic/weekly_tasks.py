@@ -6,6 +6,7 @@ from app.services import digest
 from app.tasks.email_tasks import send_bulk
 from app.tasks.utils.retry_policies import DATABASE
 from ledger.decorator import shared_task
+from ledger.due import due_at
 from ledger.task import DurableTask
 
 
@@ -25,12 +26,12 @@ from ledger.task import DurableTask
     time_limit=300,
 )
 def mail_digest(self: DurableTask[[], int | None]) -> int | None:
-    """Mail last week's flaky tests; a second run in the same week mails nobody again.
+    """Mail the flaky tests of the week before the tick; a second run mails nobody again.
 
     Returns:
         Primary key of the mailing; None if nobody is to get it.
     """
-    mailing = digest.create(timezone.localdate())
+    mailing = digest.create(timezone.localdate(due_at(self.request)))
     if mailing is None:
         return None
     send_bulk.delay(mailing.pk)

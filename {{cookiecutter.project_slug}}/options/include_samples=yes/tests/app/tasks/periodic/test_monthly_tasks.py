@@ -1,6 +1,6 @@
 """Monthly tasks."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from django.db import OperationalError
@@ -9,6 +9,7 @@ from django.utils import timezone
 from app.models import MonthlyTotal, Report
 from app.services import analytics
 from app.tasks.periodic.monthly_tasks import archive_last_month
+from ledger.due import DUE_AT
 from tests.factories.imports import CaseResultFactory, ReportFactory
 from tests.harness.retries import locked
 from tests.helpers.tester import TaskTester
@@ -39,6 +40,17 @@ def test_archive_of_last_month_stays_when_its_reports_are_deleted(
 
     assert month == again == f"{report.created_at:%Y-%m}"
     assert passed() == [1]
+
+
+@pytest.mark.task("app.tasks.periodic.monthly_tasks.archive_last_month", "execution")
+def test_archive_that_is_late_is_of_the_month_that_it_was_due_for(
+    tasks: TaskTester,
+) -> None:
+    archive_last_month.apply_async(headers={DUE_AT: "2026-03-01T00:30:00+00:00"})
+
+    tasks.drain()
+
+    assert MonthlyTotal.objects.get().month == date(2026, 2, 1)
 
 
 @pytest.mark.task("app.tasks.periodic.monthly_tasks.archive_last_month", "idempotency")

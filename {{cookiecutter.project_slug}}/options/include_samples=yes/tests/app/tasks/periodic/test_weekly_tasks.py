@@ -3,10 +3,12 @@
 import pytest
 from django.db import OperationalError
 
+from app.models import Mailing
 from app.services import digest
 from app.tasks.email_tasks import send_bulk
 from app.tasks.periodic.weekly_tasks import mail_digest
 from config.env import env
+from ledger.due import DUE_AT
 from tests.harness.mail_servers import MailServer
 from tests.harness.retries import locked
 from tests.helpers.tester import TaskTester
@@ -32,6 +34,19 @@ def test_digest_for_nobody_is_not_written(tasks: TaskTester) -> None:
 
     assert run.result is None
     assert run.started == [mail_digest.name]
+
+
+@pytest.mark.task("app.tasks.periodic.weekly_tasks.mail_digest", "execution")
+def test_digest_that_is_late_is_of_the_week_that_it_was_due_for(
+    tasks: TaskTester, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(env, "DIGEST_RECIPIENTS", [READER])
+    monday = "2026-03-09T06:00:00+00:00"
+
+    mail_digest.apply_async(headers={DUE_AT: monday})
+    tasks.drain()
+
+    assert Mailing.objects.get().key == "digest:2026-03-02"
 
 
 @pytest.mark.task("app.tasks.periodic.weekly_tasks.mail_digest", "idempotency")
