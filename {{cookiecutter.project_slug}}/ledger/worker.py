@@ -5,7 +5,9 @@ import threading
 import time
 from typing import Any
 
+import psycopg.connection
 from celery import Task, signals
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connections
 
 from ledger import (
@@ -32,6 +34,7 @@ def connect() -> None:
     """Connect the handlers; calling it again changes nothing."""
     for signal, handler in (
         (signals.worker_init, _name_worker),
+        (signals.worker_init, _end_queries_at_soft_limits),
         (signals.worker_ready, _start_threads),
         (signals.worker_shutting_down, _shut_down),
         (signals.worker_shutdown, _stop_threads),
@@ -47,6 +50,16 @@ def connect() -> None:
 
 def _name_worker(sender: Any, **kwargs: Any) -> None:
     lease.Worker.start(sender.hostname)
+
+
+def _end_queries_at_soft_limits(**kwargs: Any) -> None:
+    """Let psycopg cancel the query that a soft time limit interrupts, as it does for Ctrl-C.
+
+    Else the connection stays in the middle of it: neither can the task clean up, nor can
+    its failure be stored. https://github.com/psycopg/psycopg/blob/3.3.2/psycopg/psycopg/connection.py
+    """
+    known = psycopg.connection._INTERRUPTED
+    psycopg.connection._INTERRUPTED = (*{*known, SoftTimeLimitExceeded},)  # type: ignore[assignment]  # it has no setting
 
 
 def _start_threads(sender: Any, **kwargs: Any) -> None:

@@ -17,6 +17,7 @@ from tests.harness.effects.tasks import (
     atomic_effect,
     atomic_progressing,
     begin_then_work,
+    cleans_up_after_a_query,
     deaf,
     effect,
     kill_own_process,
@@ -184,6 +185,25 @@ def test_hard_limit_fails_the_run_and_soft_limit_raises(
     wait_until(ended(soft), timeout=20)
     assert "TimeLimitExceeded" in run_of(hard).reason
     assert "SoftTimeLimitExceeded" in run_of(soft).reason
+
+
+@pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="SQLite's queries run in the process itself"
+)
+def test_soft_limit_ends_the_query_under_way_and_the_task_can_clean_up(
+    durable_worker: StartWorker, wait_until: WaitUntil
+) -> None:
+    durable_worker()
+
+    result = cleans_up_after_a_query.apply_async(
+        (60,), soft_time_limit=1, time_limit=20
+    )
+
+    wait_until(ended(result), timeout=20)
+    run = run_of(result)
+    assert (run.state, run.attempts) == (State.FAILED, 1)
+    assert "SoftTimeLimitExceeded" in run.reason
+    assert effects("cleaned up") == 1
 
 
 @pytest.mark.parametrize("task", [progressing, atomic_progressing])

@@ -8,7 +8,7 @@ from signal import SIGKILL
 from typing import Any
 
 import celery
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.result import AsyncResult
 from celery.worker.control import control_command
 from django.db import connection
@@ -254,6 +254,17 @@ def breaking_errback(request: Any, exc: Any, traceback: Any) -> None:
     """Break the transaction in which it is called."""
     for _ in range(2):
         Effect(pk=1, key="same").save(force_insert=True)
+
+
+@shared_task(bind=True)
+def cleans_up_after_a_query(self: DurableTask[..., None], seconds: float) -> None:
+    """Let PostgreSQL wait; at the soft limit, leave an effect."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(%s)", [seconds])
+    except SoftTimeLimitExceeded:
+        leave(self, "cleaned up")
+        raise
 
 
 @shared_task(bind=True, max_retries=5)
