@@ -187,7 +187,8 @@ def _compare(calls: list[Call]) -> None:
     An id names one run. The same call made twice, as by a plain task that was delivered
     twice, is that run. A different one would be dropped without a word, and what is to
     follow from it would be waited for in vain. A run that was revoked before it was
-    enqueued stays so, and what is to follow ends with it.
+    enqueued, or taken over after it was replaced, stays so, and what is to follow ends
+    with it.
 
     Raises:
         ValueError: if a call is another one, such as a signature that was frozen and is
@@ -197,7 +198,8 @@ def _compare(calls: list[Call]) -> None:
     rows = sql.fetch(
         f"""
         SELECT id, name, options FROM ledger_taskrun
-        WHERE call_number = 0 AND id IN ({sql.placeholders(ids)})
+        WHERE call_number = 0 AND (name = '' OR state <> 'cancelled')
+            AND id IN ({sql.placeholders(ids)})
         """,
         ids,
     )
