@@ -12,7 +12,7 @@ from celery import states
 from celery.app.task import Context
 from celery.backends.base import BaseBackend
 from celery.canvas import Signature, _chain, chord, group, maybe_signature
-from celery.exceptions import ChordError
+from celery.exceptions import ChordError, SoftTimeLimitExceeded
 from celery.result import AsyncResult, GroupResult, result_from_tuple
 from django.db import transaction
 from kombu.utils.json import dumps, loads
@@ -119,6 +119,8 @@ class Chords(BaseBackend):
                 body.delay(results)
         except MemberFailed as error:
             self._fail_body(body, str(error), error.error)
+        except SoftTimeLimitExceeded:
+            raise  # that of the last member, which then has not ended, and runs again
         except Exception as error:
             log.exception("body of a chord not started: %s", body)
             self._fail_body(body, f"Callback error: {error!r}", error)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import MessageNacked, PreconditionFailed
 from celery import current_app
+from celery.exceptions import SoftTimeLimitExceeded
 from celery.utils import uuid
 from django.db import transaction
 from kombu import Connection
@@ -65,7 +66,16 @@ def without_ours(headers: Mapping[str, Any]) -> dict[str, Any]:
 def ring_on_commit(calls: Sequence["Call"]) -> None:
     """Publish these calls once the current transaction has committed, at once if none."""
     if calls:
-        transaction.on_commit(partial(ring_or_park, calls), robust=True)
+        transaction.on_commit(partial(_ring_undisturbed, calls))
+
+
+def _ring_undisturbed(calls: Sequence["Call"]) -> None:
+    try:
+        ring_or_park(calls)
+    except SoftTimeLimitExceeded:
+        raise  # the caller's own
+    except Exception:
+        log.exception("messages not published, the relay will")
 
 
 def ring_or_park(calls: Sequence["Call"]) -> bool:
@@ -74,11 +84,14 @@ def ring_or_park(calls: Sequence["Call"]) -> bool:
     Returns:
         Whether the broker took all of them.
     """
-    for number, call in enumerate(calls):
-        if not ring(call):
-            park(calls[number:])
-            return False
-    return True
+    taken = 0
+    try:
+        while taken < len(calls) and ring(calls[taken]):
+            taken += 1
+    finally:
+        if taken < len(calls):
+            park(calls[taken:])
+    return taken == len(calls)
 
 
 def ring(call: "Call", *, force: bool = False) -> bool:
@@ -93,6 +106,9 @@ def ring(call: "Call", *, force: bool = False) -> bool:
 
     Returns:
         False if the broker could not be reached.
+
+    Raises:
+        SoftTimeLimitExceeded: if the caller is a task that reaches its limit here.
     """
     if is_down() and not force:
         return False
@@ -106,6 +122,8 @@ def ring(call: "Call", *, force: bool = False) -> bool:
         _down_until[_broker()] = time.monotonic() + pause
         log.warning("broker did not take the message: %s", error)
         return False
+    except SoftTimeLimitExceeded:
+        raise  # the caller's own: there is nothing wrong with the call
     except Exception as error:
         from ledger.unstarted import end
 

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from celery import chain, chord, group
-from celery.exceptions import ChordError
+from celery.exceptions import ChordError, SoftTimeLimitExceeded
 from django.db import connection
 
 from config.celery import app
+from ledger import relay, sql
+from ledger.chords import Chords
 from ledger.models import TaskRun
 from tests.harness.effects.tasks import (
     add,
@@ -361,6 +363,23 @@ def test_body_that_the_database_refuses_fails_the_chord_only(
     with pytest.raises(ChordError, match="Callback error"):
         result.get(timeout=1)
     assert TaskRun.objects.get(name=add.name).state == "succeeded"
+
+
+def test_soft_limit_of_the_last_member_while_it_starts_the_body_fails_no_chord(
+    worker: InlineWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    result = chord([add.s(1, 1), add.s(2, 2)], total.s())()
+    with monkeypatch.context() as patch, pytest.warns(RuntimeWarning):
+        patch.setattr(Chords, "_results", interrupted)
+        worker.drain()
+    sql.execute(f"UPDATE ledger_taskrun SET lease_until = {sql.later('-1')}")
+    relay.step()
+    worker.drain()
+
+    assert result.get(timeout=1) == 6
 
 
 def test_revoked_head_of_a_chain_in_a_header_fails_the_chord(

@@ -2,19 +2,24 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import structlog
 from celery import Signature, chain, chord, group
-from celery.exceptions import QueueNotFound, TaskRevokedError
+from celery.exceptions import (
+    QueueNotFound,
+    SoftTimeLimitExceeded,
+    TaskRevokedError,
+)
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from kombu.exceptions import EncodeError
 
 from config.celery import app
-from ledger import relay, sql
+from ledger import doorbell, relay, sql
 from ledger.claim import Claim
 from ledger.models import ChordRun, TaskRun
 from ledger.states import State
@@ -48,6 +53,29 @@ def test_message_is_published_on_commit_only() -> None:
         assert not waiting()
 
     assert waiting()
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_soft_limit_of_the_caller_is_raised_there_and_the_calls_run(
+    worker: InlineWorker, monkeypatch: pytest.MonkeyPatch, in_transaction: bool
+) -> None:
+    publish = doorbell._publish
+
+    def interrupted(app: Any, call: Any, producer: Any) -> None:
+        if [*call.args] == [1]:
+            raise SoftTimeLimitExceeded
+        publish(app, call, producer)
+
+    transacted = transaction.atomic() if in_transaction else nullcontext()
+    with monkeypatch.context() as patch, pytest.raises(SoftTimeLimitExceeded):
+        patch.setattr(doorbell, "_publish", interrupted)
+        with transacted:
+            group(echo.s(number) for number in range(3))()
+
+    runs = TaskRun.objects.order_by("args").values_list("state", flat=True)
+    assert [*runs] == [State.QUEUED, State.PENDING, State.PENDING]
+    worker.drain()
+    assert [*runs.all()] == [State.SUCCEEDED] * 3
 
 
 def test_rollback_leaves_neither_row_nor_message() -> None:
