@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import states
 from celery.backends.base import BaseBackend
-from celery.exceptions import TaskRevokedError
+from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError
 from django.db import DatabaseError, transaction
 
 from ledger import columns, doorbell, prune, sql, unstarted
@@ -146,13 +146,15 @@ class LedgerBackend(Results, Chords, BaseBackend):
             self._ending = outer
 
     def _call_task_errbacks(self, request: Any, exc: Any, traceback: Any) -> None:
-        """Call errbacks in a savepoint: one that breaks its transaction breaks no other."""
+        """Call errbacks in a savepoint: the run has failed, whatever becomes of them."""
         try:
             with transaction.atomic():
                 super()._call_task_errbacks(  # type: ignore[misc]  # not in its types
                     request, exc, traceback
                 )
-        except DatabaseError:
+        except SoftTimeLimitExceeded:
+            raise
+        except Exception:
             log.exception("errbacks of %s undone", request.id)
 
     def cleanup(self) -> None:

@@ -10,13 +10,18 @@ from typing import Any
 
 from celery import current_app
 from celery.app.task import Context
-from celery.exceptions import TaskRevokedError, WorkerLostError
+from celery.exceptions import (
+    SoftTimeLimitExceeded,
+    TaskRevokedError,
+    WorkerLostError,
+)
 from django.db import transaction
 from kombu.utils.json import loads
 
 from config.env import env
 from ledger import about, sql
 from ledger.call import COLUMNS
+from ledger.claim import UNREACHABLE
 from ledger.models import TaskRun
 from ledger.states import State
 
@@ -37,6 +42,8 @@ def end(
 ) -> bool:
     """End a run, and all that hangs on it, in one transaction.
 
+    If that is impossible, the run alone ends, and the log says so.
+
     Args:
         id: of the run.
         error: why; `get()` raises it.
@@ -47,22 +54,17 @@ def end(
     Returns:
         Whether the run was ended by this call.
     """
-    app: Any = current_app
-    with transaction.atomic():
-        encoded = app.backend.encode(app.backend.prepare_exception(error))
-        changed = sql.execute(
-            f"""
-            UPDATE ledger_taskrun
-            SET state = %s, result = %s, reason = %s, custom_state = '',
-                traceback = COALESCE(%s, traceback),
-                lease_until = NULL, ended_at = {sql.now()}
-            WHERE id = %s AND {only_if}
-            """,
-            [state.value, encoded, describe(error), traceback_of(error), id],
-        )
-        if not changed:
-            return False
-        _follow(app, id, error, state)
+    try:
+        with transaction.atomic():
+            if not _end(id, error, state, only_if):
+                return False
+            _follow(id, error, state)
+    except (*UNREACHABLE, SoftTimeLimitExceeded):
+        raise
+    except Exception:
+        # Else the relay would come back to this run for ever, and to no other.
+        log.exception("what depends on %s did not follow", id)
+        return _end(id, error, state, only_if)
     return True
 
 
@@ -82,7 +84,7 @@ def follow(id: str, call: tuple[object, ...]) -> None:
         [*call, id],
     )
     if changed:
-        _follow(current_app, id, TaskRevokedError("revoked"), State.CANCELLED)
+        _follow(id, TaskRevokedError("revoked"), State.CANCELLED)
 
 
 def bury_poisoned() -> None:
@@ -150,13 +152,30 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _follow(app: Any, id: str, error: BaseException, state: State) -> None:
+def _end(id: str, error: BaseException, state: State, only_if: str) -> bool:
+    backend: Any = current_app.backend
+    encoded = backend.encode(backend.prepare_exception(error))
+    changed = sql.execute(
+        f"""
+        UPDATE ledger_taskrun
+        SET state = %s, result = %s, reason = %s, custom_state = '',
+            traceback = COALESCE(%s, traceback),
+            lease_until = NULL, ended_at = {sql.now()}
+        WHERE id = %s AND {only_if}
+        """,
+        [state.value, encoded, describe(error), traceback_of(error), id],
+    )
+    return changed == 1
+
+
+def _follow(id: str, error: BaseException, state: State) -> None:
+    backend: Any = current_app.backend
     request = request_of(TaskRun.objects.get(pk=id))
     request.update({ENDED: True})
     if isinstance(error, TaskRevokedError):
-        app.backend.mark_as_revoked(id, str(error), request=request)
+        backend.mark_as_revoked(id, str(error), request=request)
     else:
-        app.backend.mark_as_failure(id, error, request=request)
+        backend.mark_as_failure(id, error, request=request)
 
 
 def _as_list(value: Any) -> list[Any]:

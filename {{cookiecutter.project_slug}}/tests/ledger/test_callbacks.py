@@ -1,11 +1,12 @@
 """Links, errbacks and replacements on the ledger."""
 
 import pytest
-from celery import chain, chord, group
+from celery import Task, chain, chord, group
 
 from config.celery import app
 from ledger.claim import Claim
 from ledger.models import TaskRun
+from tests.harness.effects.calls import errback_without_arguments, unique_errback
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import (
     add,
@@ -19,7 +20,7 @@ from tests.harness.effects.tasks import (
     replaced_by,
     total,
 )
-from tests.harness.inline import InlineWorker, effects
+from tests.harness.inline import InlineWorker, effects, run_of
 
 pytestmark = pytest.mark.usefixtures("every_row_ends")
 
@@ -63,6 +64,19 @@ def test_plain_task_calls_durable_errback(worker: InlineWorker) -> None:
     worker.drain()
 
     assert effects() == [f"errback {result.id}"]
+
+
+@pytest.mark.parametrize("unusable", [errback_without_arguments, unique_errback])
+def test_errback_that_cannot_be_enqueued_leaves_the_failure_stored(
+    worker: InlineWorker, caplog: pytest.LogCaptureFixture, unusable: Task[..., None]
+) -> None:
+    result = fail.apply_async(link_error=unusable.s())
+
+    worker.drain()
+
+    run = run_of(result)
+    assert (run.state, run.attempts, run.reason) == ("failed", 1, "ValueError: bad")
+    assert f"errbacks of {result.id} undone" in caplog.text
 
 
 def test_replaced_by_one_task(worker: InlineWorker) -> None:
@@ -126,6 +140,22 @@ def test_replacement_keeps_callbacks_and_the_rest_of_the_chain(
     worker.drain()
     assert result.get(timeout=1) == 104
     assert effects() == ["linked"]
+
+
+def test_run_that_is_revoked_after_it_was_replaced_leaves_what_stands_for_it_alone(
+    worker: InlineWorker,
+) -> None:
+    result = replaced_by.delay(chain(effect.si("first"), effect.si("last")))
+    with app.connection_for_write() as broker:
+        [message] = worker.messages(broker)
+    worker.execute(message)
+
+    result.revoke()
+    worker.drain()
+
+    assert effects() == ["first"]
+    assert run_of(result).state == "cancelled"
+    assert TaskRun.objects.get(name=effect.name).state == "succeeded"
 
 
 def test_replacement_that_comes_too_late_leaves_nothing(

@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 
 from config.celery import app
-from ledger import doorbell, relay, sql
+from ledger import doorbell, relay, sql, unstarted
 from ledger.call import Call
 from ledger.claim import Claim
 from ledger.models import TaskRun
@@ -62,6 +62,22 @@ def test_runs_that_crashed_twice_are_started_one_at_a_time() -> None:
     assert alone and alone.finish(State.SUCCEEDED)
     relay.step()
     assert states() == [State.PENDING, State.QUEUED, State.SUCCEEDED]
+
+
+def test_run_ends_even_if_what_follows_from_that_is_impossible(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: object) -> None:
+        raise TypeError("odd")
+
+    monkeypatch.setattr(unstarted, "_follow", fail)
+    run = run_of(add.delay(1, 2))
+
+    for _ in range(3):
+        crash(run)
+
+    assert run.state == State.DEAD
+    assert f"what depends on {run.id} did not follow" in caplog.text
 
 
 def test_run_that_crashed_three_times_is_dead_and_says_why(

@@ -43,3 +43,13 @@ def retried_in_vain(self: DurableTask[..., None], message: str = "") -> None:
 def request_eta(self: DurableTask[..., Any]) -> Any:
     """Return the time that the caller asked for."""
     return self.request.eta
+
+
+@shared_task()
+def errback_without_arguments() -> None:
+    """Take nothing, so that it can be no errback."""
+
+
+@shared_task(unique_key="errback {failed_id}")
+def unique_errback(failed_id: str) -> None:
+    """Have a unique key, which members of a canvas cannot have."""
