@@ -188,11 +188,15 @@ _STARTED = "SUM(CASE WHEN attempts > 0 THEN 1 ELSE 0 END)"
 
 
 def _retried() -> str:
-    """Return the SQL for the sum of retries, which Celery counts in a call's options."""
+    """Return the SQL for the sum of retries, which Celery counts in a call's options.
+
+    Nothing that Python's JSON may hold and the database's refuses is left in them: escapes of
+    NUL and of half characters, and numbers that are none.
+    """
     retries = (
-        "(options::json ->> 'retries')::int"
+        r"(regexp_replace(options, '\\.|NaN|Infinity', '0', 'g')::json ->> 'retries')::int"
         if connection.vendor == "postgresql"
-        else "json_extract(options, '$.retries')"
+        else "json_extract(replace(replace(options, 'NaN', '0'), 'Infinity', '0'), '$.retries')"
     )
     return f"SUM(CASE WHEN attempts > 0 THEN COALESCE({retries}, 0) ELSE 0 END)"
 

@@ -1,9 +1,10 @@
 """What is counted of runs, from their rows."""
 
 import time
+from typing import Any
 
 import pytest
-from celery import Task
+from celery import Task, chain
 from django.db import connection
 
 from ledger import prune, tally
@@ -97,6 +98,22 @@ def test_retries_are_counted_of_a_run_that_has_ended(
 
     counts = counts_of(seen, autoretried)
     assert (counts.enqueued, counts.started, counts.retried) == (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["\x00", "\udcff", "\\u0000", '"', "\u20ac", float("nan"), float("-inf")],
+    ids=ascii,
+)
+def test_run_is_counted_whatever_is_in_its_options(
+    seen: Tally, worker: InlineWorker, odd: Any
+) -> None:
+    chain(autoretried.si(1), echo.si(odd)).delay()
+    worker.drain()
+
+    counts = counts_of(seen, autoretried)
+    assert (counts.enqueued, counts.started, counts.retried) == (1, 1, 1)
+    assert counts_of(seen, echo).ended["succeeded"] == 1
 
 
 def test_replay_is_another_run_of_which_nothing_is_counted_twice(
