@@ -221,8 +221,9 @@ class LedgerBackend(Results, Chords, BaseBackend):
             children = columns.children(self.app.current_worker_task.request)
         else:
             children = columns.children(request)
-        values = [row.value, self.encode(result), traceback, children]
-        values.append("" if row == State.SUCCEEDED else columns.reason(result))
+        traceback = traceback and sql.storable(traceback)
+        reason = "" if row == State.SUCCEEDED else sql.storable(columns.reason(result))
+        values = [row.value, self.encode(result), traceback, children, reason]
         token = columns.token(request)
         own = token is not None and getattr(request, "id", None) == task_id
         if own and self._is_durable(request):

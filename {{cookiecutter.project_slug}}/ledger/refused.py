@@ -160,9 +160,9 @@ def _fingerprint(message: Any) -> str:
 
 
 def _text(value: Any, longest: int) -> str:
-    """Return something as text that a database takes: no NUL, no half characters."""
+    """Return something as text that a database takes."""
     if isinstance(value, bytes | bytearray | memoryview):
         text = bytes(value).decode("utf-8", "backslashreplace")
     else:
-        text = str(value).encode("utf-8", "backslashreplace").decode()
-    return text.replace("\x00", "\\x00")[:longest]
+        text = str(value)
+    return sql.storable(text)[:longest]

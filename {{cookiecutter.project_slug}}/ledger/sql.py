@@ -128,6 +128,15 @@ def assign(columns: Sequence[str]) -> str:
     return ", ".join(f"{column} = %s" for column in columns)
 
 
+def storable(text: str) -> str:
+    """Return a text that a database takes: NUL and half characters become escapes.
+
+    PostgreSQL refuses the one, no driver encodes the other. In JSON they are escapes anyway.
+    """
+    encoded = text.encode("utf-8", "backslashreplace")
+    return encoded.decode().replace("\x00", "\\x00")
+
+
 def fetch(statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """Execute a statement and return the rows that it yields."""
     with connection.cursor() as cursor:

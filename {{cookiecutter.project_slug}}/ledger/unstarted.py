@@ -143,12 +143,12 @@ def traceback_of(error: BaseException) -> str | None:
     """Return the traceback of an error, None if it was never raised."""
     if error.__traceback__ is None:
         return None
-    return "".join(traceback.format_exception(error))
+    return sql.storable("".join(traceback.format_exception(error)))
 
 
 def describe(error: BaseException) -> str:
     """Return the reason that a person reads in a list of runs."""
-    text = str(error)
+    text = sql.storable(str(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
