@@ -8,6 +8,7 @@ from typing import Any
 from django.utils import timezone
 from kombu.utils.json import loads
 
+from ledger import sql
 from ledger.models import ChordRun, TaskRun
 
 WIDEST_CELL = 60
@@ -96,8 +97,9 @@ def page(run: TaskRun) -> Iterator[str]:
 def pretty(value: Any) -> str:
     """Return a value as indented JSON; text and numbers as they are."""
     if not isinstance(value, dict | list):
-        return str(value)
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+        return sql.storable(str(value))
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return sql.storable(text)  # half a character could be neither printed nor sent
 
 
 def _chord(options: dict[str, Any]) -> dict[str, Any] | None:

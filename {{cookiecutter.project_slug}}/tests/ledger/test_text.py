@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from celery import chain, chord, group
+from django.test import Client
 
-from ledger import unstarted
+from ledger import report, unstarted
 from ledger.models import TaskRun
 from ledger.states import State
 from tests.harness.effects.tasks import (
@@ -101,3 +102,18 @@ def test_arguments_progress_and_results_have_such_text_as_it_is(
     echo.backend.store_result("of a stranger", {"line": odd}, "PROGRESS")
     assert echo.AsyncResult("of a stranger").info == {"line": odd}
     TaskRun.objects.filter(pk="of a stranger").delete()
+
+
+@pytest.mark.parametrize("odd", ["\udcff", ["\udcff"]], ids=["text", "list"])
+def test_run_whose_result_is_half_a_character_is_shown(
+    worker: InlineWorker, admin_client: Client, odd: Any
+) -> None:
+    result = echo.delay(odd)
+    worker.drain()
+
+    page = admin_client.get(f"/admin/ledger/taskrun/{result.id}/change/")
+    lines = "\n".join(report.page(run_of(result)))
+
+    assert r"\udcff" in page.content.decode()
+    assert r"\udcff" in lines
+    assert lines.encode()
