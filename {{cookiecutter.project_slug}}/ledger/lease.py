@@ -48,6 +48,7 @@ def release(id: str, token: str, *, crashed: bool = True) -> bool:
         SET lease_until = {sql.now()},
             crashes = CASE WHEN crashes > 0 THEN crashes - %s ELSE 0 END
         WHERE id = %s AND token = %s AND worker = %s AND state = 'running'
+            AND lease_until > {sql.now()}
         """,
         [0 if crashed else 1, id, token, Worker.name],
     )
@@ -55,13 +56,16 @@ def release(id: str, token: str, *, crashed: bool = True) -> bool:
 
 
 def release_all() -> int:
-    """Free what this worker still holds when it stops; a deploy is not a crash."""
+    """Free what this worker still holds when it stops; a deploy is not a crash.
+
+    What is free already stays as it is: a start is taken back once, and a crash never.
+    """
     return sql.execute(
         f"""
         UPDATE ledger_taskrun
         SET lease_until = {sql.now()},
             crashes = CASE WHEN crashes > 0 THEN crashes - 1 ELSE 0 END
-        WHERE worker = %s AND state = 'running'
+        WHERE worker = %s AND state = 'running' AND lease_until > {sql.now()}
         """,
         [Worker.name],
     )

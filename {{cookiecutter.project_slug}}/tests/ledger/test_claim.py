@@ -1,5 +1,7 @@
 """Who may start a run, and who may end it."""
 
+from collections.abc import Callable
+
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -165,6 +167,44 @@ def test_stopping_worker_frees_what_it_holds_and_blames_nobody() -> None:
     assert run.crashes == 0
     assert run.lease_until is not None
     assert run.lease_until <= timezone.now()
+
+
+def crashes_of_a_run_started_again_by(release: Callable[[TaskRun], object]) -> int:
+    """Return the crashes of a run that had one, after its next start and its release."""
+    run = run_of(add.delay(1, 2))
+    TaskRun.objects.update(crashes=1)
+    assert Claim.take(run.id, "token")
+    release(run)
+    run.refresh_from_db()
+    return run.crashes
+
+
+def test_stopping_worker_takes_back_the_start_of_its_own_and_no_earlier_crash() -> None:
+    def stop(run: TaskRun) -> None:
+        lease.release(run.id, "token", crashed=False)
+        for _ in range(2):
+            assert lease.release_all() == 0
+        assert not lease.release(run.id, "token", crashed=False)
+
+    assert crashes_of_a_run_started_again_by(stop) == 1
+
+
+def test_run_that_crashed_just_before_its_worker_stops_is_not_acquitted() -> None:
+    def crash_then_stop(run: TaskRun) -> None:
+        assert lease.release(run.id, "token")
+        assert lease.release_all() == 0
+
+    assert crashes_of_a_run_started_again_by(crash_then_stop) == 2
+
+
+def test_lease_that_ran_out_before_its_worker_stopped_is_left_to_the_relay() -> None:
+    def lapse_then_stop(run: TaskRun) -> None:
+        sql.execute(f"UPDATE ledger_taskrun SET lease_until = {sql.later('-1')}")
+        assert lease.release_all() == 0
+
+    assert crashes_of_a_run_started_again_by(lapse_then_stop) == 2
+    relay.step()
+    assert TaskRun.objects.get().state == State.PENDING  # until it can be started alone
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite always waits")
