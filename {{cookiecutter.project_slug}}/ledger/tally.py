@@ -105,6 +105,8 @@ class Tally:
         if self._since is None:
             self._first = active
         else:
+            # Not back to a transaction that had not written yet: its ends are later than that.
+            until = max(self._since, until)
             for row in _ended(self._since, until):
                 self._count(*row)
         self._since = until

@@ -13,7 +13,7 @@ from ledger.models import TaskRun
 from ledger.replay import replay
 from ledger.states import State
 from ledger.tally import Counts, Tally, active
-from tests.harness.effects.tasks import autoretried, echo, fail, replaced_by
+from tests.harness.effects.tasks import add, autoretried, echo, fail, replaced_by
 from tests.harness.inline import InlineWorker, run_of
 
 RETRIED = {"attempts": 1, "options": '{"retries": 1}'}
@@ -202,4 +202,35 @@ def test_end_is_counted_even_if_its_transaction_was_open_during_a_look(
     other.commit()
     other.close()
 
+    assert counts_of(seen, echo).ended["succeeded"] == 1
+
+
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="SQLite tells of no open transactions"
+)
+def test_transaction_that_writes_late_lets_nothing_be_counted_twice_or_missed(
+    seen: Tally, worker: InlineWorker
+) -> None:
+    TaskRun.objects.create(id="late", name=echo.name, queue="fast", state=State.RUNNING)
+    other = connection.copy()
+    other.set_autocommit(False)
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT 1")  # open, and has written nothing
+            time.sleep(0.005)
+            add.delay(1, 2)
+            worker.drain()
+            assert counts_of(seen, add).ended["succeeded"] == 1
+
+            cursor.execute(
+                "UPDATE ledger_taskrun SET state = 'succeeded', attempts = 1,"
+                " ended_at = statement_timestamp() WHERE id = 'late'"
+            )
+            for _ in range(2):
+                assert counts_of(seen, add).ended["succeeded"] == 1
+        other.commit()
+    finally:
+        other.close()
+
+    assert counts_of(seen, add).ended["succeeded"] == 1
     assert counts_of(seen, echo).ended["succeeded"] == 1
