@@ -83,7 +83,7 @@ def renew(ids: list[str]) -> int:
         WHERE id IN (
             SELECT id FROM ledger_taskrun
             WHERE state = 'running' AND worker = %s AND id IN ({sql.placeholders(ids)})
-            {sql.for_update(skip_locked=True)}
+            {sql.for_update()}
         )
         """,
         [env.LEDGER_LEASE_SECONDS, Worker.name, *ids],

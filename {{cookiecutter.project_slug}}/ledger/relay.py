@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
 from kombu.utils.json import loads
 
 from config.env import env
@@ -37,6 +37,9 @@ MAX_DOUBLINGS = 8
 # A search for lost messages that takes so long may take one REST_FACTORth of the time.
 LONG_SEARCH_SECONDS = 0.02
 REST_FACTOR = 20
+
+# Held by the relay that chooses a suspect; any number that nobody else locks.
+SUSPECTS_LOCK = int.from_bytes(b"suspects")
 
 _wake = threading.Event()
 _rest_until = 0.0
@@ -143,8 +146,12 @@ def ring_due() -> bool:
         )
         """
     # A start counts as a crash until it ends: what is queued is one crash behind.
-    # Locked, not skipped: a second relay waits for the first, and then finds it gone.
-    return _ring(_take(alone, order="run_at, id", limit=1, skip_locked=False))
+    with transaction.atomic():
+        # First and by itself, so that the next statement sees what the last holder has rung.
+        if not sql.lock_if_free(SUSPECTS_LOCK):
+            return True
+        chosen = _take(alone, order="run_at, id", limit=1)
+    return _ring(chosen)
 
 
 def ring_next() -> bool:
@@ -240,7 +247,6 @@ def _take(
     *,
     order: str,
     limit: int = ROWS_PER_STEP,
-    skip_locked: bool = True,
 ) -> list[Call]:
     """Mark rows as rung; of several relays, each row goes to one.
 
@@ -253,7 +259,7 @@ def _take(
         f"""
         WITH taken AS MATERIALIZED (
             SELECT id FROM ledger_taskrun WHERE {where}
-            ORDER BY {order} LIMIT {limit} {sql.for_update(skip_locked=skip_locked)}
+            ORDER BY {order} LIMIT {limit} {sql.for_update()}
         )
         UPDATE ledger_taskrun
         SET state = 'queued', rung_at = {sql.now()}, lease_until = NULL,

@@ -80,17 +80,28 @@ def earliest(*times: str) -> str:
     return f"{function}({', '.join(times)})"
 
 
-def for_update(*, skip_locked: bool) -> str:
-    """Return the end of a SELECT whose rows are about to be taken.
+def for_update() -> str:
+    """Return the end of a SELECT whose rows are about to be taken, but for locked ones.
 
     SQLite has one writer at a time, so that there is nothing to lock or to skip.
-
-    Args:
-        skip_locked: leave out rows that another relay is taking just now.
     """
     if not connection.features.has_select_for_update:
         return ""
-    return "FOR UPDATE SKIP LOCKED" if skip_locked else "FOR UPDATE"
+    return "FOR UPDATE SKIP LOCKED"
+
+
+def lock_if_free(key: int) -> bool:
+    """Take a lock until the end of the transaction, without waiting; return whether it is held.
+
+    SQLite has one writer at a time, so that there is nothing to lock.
+    https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+
+    Args:
+        key: of the lock, known to all that want it.
+    """
+    if connection.vendor != "postgresql":
+        return True
+    return bool(fetch("SELECT pg_try_advisory_xact_lock(%s)", [key])[0][0])
 
 
 def without_waiting_for_disk() -> str:

@@ -1,20 +1,26 @@
 """What the relay rings for, puts aside, and buries."""
 
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from config.celery import app
 from ledger import doorbell, relay, sql, unstarted
 from ledger.call import Call
-from ledger.claim import Claim
+from ledger.claim import SUSPECT_CRASHES, Claim
 from ledger.models import TaskRun
 from ledger.states import State
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import add
 from tests.harness.inline import InlineWorker, run_of
+
+only_postgresql = pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="SQLite has one writer at a time"
+)
 
 
 def crash(run: TaskRun) -> None:
@@ -188,3 +194,72 @@ def test_broker_that_is_down_is_tried_once_and_not_by_every_caller(
 
     assert len(attempts) == 1
     assert {run_of(result).state for result in results} == {State.PENDING}
+
+
+@pytest.fixture
+def suspects() -> list[TaskRun]:
+    """Runs of one queue that may be started only one at a time."""
+    runs = [run_of(add.delay(number, 1)) for number in range(3)]
+    TaskRun.objects.update(state=State.PENDING, crashes=SUSPECT_CRASHES)
+    return runs
+
+
+def queued() -> int:
+    return TaskRun.objects.filter(state=State.QUEUED).count()
+
+
+@only_postgresql
+def test_relays_that_look_at_once_ring_for_one_suspect(suspects: list[TaskRun]) -> None:
+    def ring(barrier: threading.Barrier) -> None:
+        try:
+            barrier.wait(10)
+            assert relay.ring_due()
+        finally:
+            connection.close()
+
+    most = 0
+    for _ in range(40):
+        TaskRun.objects.update(state=State.PENDING)
+        both = threading.Barrier(2)
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(ring, both) for _ in range(2)]:
+                done.result(10)
+        most = max(most, queued())
+
+    assert most == 1
+
+
+@only_postgresql
+def test_relay_does_not_wait_for_another_that_rings_for_a_suspect(
+    suspects: list[TaskRun],
+) -> None:
+    sql.execute("SET lock_timeout = '2s'")
+    other = connection.copy()
+    other.set_autocommit(False)
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [relay.SUSPECTS_LOCK])
+        assert relay.ring_due()
+        assert queued() == 0
+
+        other.rollback()
+        assert relay.ring_due()
+        assert queued() == 1
+    finally:
+        other.close()
+        sql.execute("SET lock_timeout = 0")
+
+
+@only_postgresql
+def test_suspect_that_is_locked_is_not_waited_for(suspects: list[TaskRun]) -> None:
+    sql.execute("SET lock_timeout = '2s'")
+    other = connection.copy()
+    other.set_autocommit(False)
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM ledger_taskrun FOR UPDATE")
+        assert relay.ring_due()
+        assert queued() == 0
+    finally:
+        other.close()
+        sql.execute("SET lock_timeout = 0")
