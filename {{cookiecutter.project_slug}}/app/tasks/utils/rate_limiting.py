@@ -10,17 +10,29 @@ from django.conf import settings
 from limits import parse
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
+from redis.exceptions import RedisError
 
 from app.services.errors import TransientError
+from config.env import env
 
 
 class RateLimited(TransientError):
     """The limit is used up; the retry policy's backoff spreads the later attempts."""
 
 
+class RateLimitUnknown(TransientError):
+    """Redis did not answer; more than the limit may not be sent, so nothing is."""
+
+
 @cache
 def _limiter() -> MovingWindowRateLimiter:
-    return MovingWindowRateLimiter(storage_from_string(settings.RATE_LIMIT_STORAGE_URL))
+    # Without timeouts, a Redis that is silent would use up the time limit of the task.
+    storage = storage_from_string(
+        settings.RATE_LIMIT_STORAGE_URL,
+        socket_timeout=env.REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=env.REDIS_TIMEOUT_SECONDS,
+    )
+    return MovingWindowRateLimiter(storage)
 
 
 def take(rate: str, *scope: str) -> None:
@@ -33,6 +45,11 @@ def take(rate: str, *scope: str) -> None:
 
     Raises:
         RateLimited: if the limit is used up at the moment.
+        RateLimitUnknown: if Redis could not be asked.
     """
-    if not _limiter().hit(parse(rate), *scope):
+    try:
+        taken = _limiter().hit(parse(rate), *scope)
+    except RedisError as error:
+        raise RateLimitUnknown(f"{type(error).__name__}: {error}") from error
+    if not taken:
         raise RateLimited(f"more than {rate} for {' '.join(scope)}")

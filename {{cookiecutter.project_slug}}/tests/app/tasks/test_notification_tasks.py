@@ -1,8 +1,12 @@
 """The tasks of the notification domain."""
 
+from typing import Any
+
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
+from limits.strategies import MovingWindowRateLimiter
 from pytest import MonkeyPatch
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.models import WebhookDelivery
 from app.services import notification
@@ -34,6 +38,27 @@ def test_retry_follows_until_the_receiver_is_well(
 ) -> None:
     delivery = WebhookDeliveryFactory.create(url=receiver.url)
     receiver.answers.extend([503] * 4)
+
+    run = tasks.run(deliver_webhook, delivery.pk)
+
+    assert run.result == State.DELIVERED
+    assert run.retry_delays == [1, 2, 4, 8]
+
+
+@pytest.mark.task("app.tasks.notification_tasks.deliver_webhook", "retry")
+def test_retry_follows_until_redis_can_be_asked_for_the_rate_limit(
+    tasks: TaskTester, receiver: Receiver, monkeypatch: MonkeyPatch
+) -> None:
+    delivery = WebhookDeliveryFactory.create(url=receiver.url)
+    failures = iter([RedisConnectionError("refused")] * 4)
+    hit = MovingWindowRateLimiter.hit
+
+    def failing(*args: Any) -> bool:
+        for failure in failures:
+            raise failure
+        return hit(*args)
+
+    monkeypatch.setattr(MovingWindowRateLimiter, "hit", failing)
 
     run = tasks.run(deliver_webhook, delivery.pk)
 
