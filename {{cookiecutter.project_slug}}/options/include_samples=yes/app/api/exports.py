@@ -28,7 +28,8 @@ def create(request: HttpRequest) -> JsonResponse:
     try:
         with transaction.atomic():
             export = exports.request(report_id, outcome)
-            if export.state == Export.State.PENDING:
+            if export.state != Export.State.DONE:
+                # Running, too: its worker may have died; one at work keeps the key.
                 write_export.delay(export.pk)
     except exports.InvalidExport as error:
         return JsonResponse({"error": str(error)}, status=400)

@@ -8,8 +8,10 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from app.models import Export, Report
 from app.services import export as exports
+from app.tasks.export_tasks import write_export
 from tests.factories.export import ExportFactory
 from tests.factories.imports import CaseResultFactory, ReportFactory
+from tests.helpers.tester import TaskTester
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +46,37 @@ def test_export_that_is_done_is_not_enqueued_again(
 
     assert response.json()["id"] == export.pk
     assert callbacks == []
+
+
+def test_export_whose_worker_died_is_written_when_somebody_asks_again(
+    api: Client, tasks: TaskTester
+) -> None:
+    export = ExportFactory.create(state=Export.State.RUNNING, file="exports/half.csv")
+
+    response = api.post(
+        "/api/exports", {"report": export.report_id}, content_type="application/json"
+    )
+    tasks.drain()
+
+    export.refresh_from_db()
+    assert (response.status_code, export.state) == (202, Export.State.DONE)
+
+
+def test_export_that_is_being_written_is_not_started_beside_itself(
+    api: Client, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    export = ExportFactory.create(state=Export.State.RUNNING)
+    active = write_export.delay(export.pk)
+
+    with django_capture_on_commit_callbacks() as callbacks:
+        response = api.post(
+            "/api/exports",
+            {"report": export.report_id},
+            content_type="application/json",
+        )
+
+    assert (response.status_code, callbacks) == (202, [])
+    assert write_export.delay(export.pk).id == active.id
 
 
 @pytest.mark.parametrize(
