@@ -42,11 +42,12 @@ def store(
     Args:
         stream: the file, opened for reading bytes, seekable.
         name: what people call it.
-        start: called with the primary key of a pending report, in the transaction that
-            stores it: a report that is kept is also imported.
+        start: called with the primary key of a report that is not done, in the
+            transaction that stores it: a report that is kept is also imported. It starts
+            nothing beside an import that is under way.
 
     Returns:
-        The report; pending if it is to be imported, done if it already has been.
+        The report; pending or running if it is to be imported, done if it has been.
 
     Raises:
         UploadTooLarge: if it is larger than allowed.
@@ -77,7 +78,8 @@ def store(
         if report.state == Report.State.FAILED:
             lifecycle.restart(report.pk)
             report.refresh_from_db()
-        if report.state == Report.State.PENDING:
+        if report.state != Report.State.DONE:
+            # Running, too: its worker may have died.
             start(report.pk)
     if report.upload.name != path:
         default_storage.delete(path)

@@ -25,7 +25,7 @@ from ledger.task import DurableTask
 
 
 def start(report_id: int) -> None:
-    """Have a stored report imported in the background.
+    """Have a stored report imported in the background, unless it is being imported.
 
     Args:
         report_id: primary key of a `Report`; called in the transaction that stores it.

@@ -17,6 +17,7 @@ from ledger.models import TaskRun
 from tests import reports
 from tests.factories.imports import ReportChunkFactory, ReportFactory
 from tests.harness.broker import publishing_to
+from tests.helpers.tester import TaskTester
 
 pytestmark = pytest.mark.django_db
 
@@ -52,7 +53,7 @@ def test_report_is_accepted_and_started(api: Client, sent: list[int]) -> None:
 
 @pytest.mark.parametrize(
     ("state", "status", "starts"),
-    [(State.PENDING, 202, 1), (State.RUNNING, 202, 0), (State.DONE, 200, 0)],
+    [(State.PENDING, 202, 1), (State.RUNNING, 202, 1), (State.DONE, 200, 0)],
 )
 def test_report_sent_again_is_the_same_report(
     api: Client,
@@ -83,6 +84,31 @@ def test_report_that_failed_is_tried_again_when_it_is_sent_again(
 
     assert (response.status_code, response.json()["state"]) == (202, "pending")
     assert sent == [first, first]
+
+
+def test_import_whose_worker_died_goes_on_when_the_report_is_sent_again(
+    api: Client, tasks: TaskTester
+) -> None:
+    upload = reports.report(*reports.passing(3))
+    report = imports.store(upload, name="junit.xml")
+    Report.objects.update(state=State.RUNNING)
+
+    response = post(api, upload.getvalue())
+    tasks.drain()
+
+    report.refresh_from_db()
+    assert (response.status_code, report.state) == (202, State.DONE)
+    assert report.results.count() == 3
+
+
+def test_import_that_is_under_way_is_not_started_beside_itself(api: Client) -> None:
+    content = reports.report(*reports.passing(3)).getvalue()
+
+    for state in (State.PENDING, State.RUNNING):
+        Report.objects.update(state=state)
+        post(api, content)
+
+    assert TaskRun.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
