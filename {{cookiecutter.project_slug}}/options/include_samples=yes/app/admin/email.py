@@ -1,5 +1,7 @@
 """Admin pages of the email domain."""
 
+from uuid import uuid4
+
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import QuerySet
@@ -40,8 +42,10 @@ class MailingAdmin(ReadOnly, admin.ModelAdmin[Mailing]):
         """Send to the recipients of whom nobody knows whether they got the message."""
         with transaction.atomic():
             for mailing in queryset:
-                email.send_uncertain_again(mailing.pk)
-                send_bulk.delay(mailing.pk)
+                again = email.send_uncertain_again(mailing.pk)
+                # An active run may have passed these rows already: they get their own.
+                key = f"mailing:{mailing.pk}:again:{uuid4()}" if again else None
+                send_bulk.apply_async((mailing.pk,), unique_key=key)
 
 
 @admin.register(MailDelivery)

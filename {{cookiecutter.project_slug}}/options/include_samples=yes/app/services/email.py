@@ -101,7 +101,8 @@ def send(
         MailDeferred: all others are settled; worth another attempt for the rest.
     """
     mailing = Mailing.objects.get(pk=mailing_id)
-    # A row that is claimed when an attempt begins belongs to one that has died.
+    # A row that is claimed when an attempt begins belongs to one that has died, or to a run
+    # beside this one: that settles it all the same.
     mailing.deliveries.filter(state=State.SENDING).update(
         state=State.UNCERTAIN, error="the worker died while sending"
     )

@@ -66,3 +66,28 @@ def test_worker_killed_in_the_middle_of_a_mailing_mails_nobody_twice(
     assert mail_server.messages_by_recipient() == dict.fromkeys(READERS, 1)
     counts = email.counts(mailing.pk)
     assert (counts["sent"], counts["uncertain"]) == (9, 1)
+
+
+def test_uncertain_delivery_sent_again_while_the_mailing_runs_is_sent(
+    api: Client,
+    admin_client: Client,
+    mail_server: MailServer,
+    worker: StartWorker,
+    wait_until: WaitUntil,
+) -> None:
+    worker("io", EMAIL_TIMEOUT_SECONDS="120", **mail_server.environment())
+    mail_server.hang_up_on.add(READERS[0])
+    mail_server.held.add(READERS[4])
+    mailing = send(api)
+    mail_server.wait_for(5)
+    mail_server.hang_up_on.clear()
+
+    form = {"action": "send_uncertain_again", "_selected_action": mailing.pk}
+    admin_client.post("/admin/app/mailing/", form)
+    mail_server.wait_for(11)  # all others, by a second run beside the first
+    mail_server.release.set()
+
+    wait_until(lambda: email.counts(mailing.pk)["sent"] == len(READERS))
+    wait_until(finished(mailing))
+    twice = {READERS[0]: 2}
+    assert mail_server.messages_by_recipient() == dict.fromkeys(READERS, 1) | twice

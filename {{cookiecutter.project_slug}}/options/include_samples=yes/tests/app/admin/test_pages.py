@@ -9,6 +9,8 @@ from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from app.models import MailDelivery, MonthlyTotal, UserPreferences
+from app.tasks.email_tasks import send_bulk
+from ledger.models import TaskRun
 from tests.factories.email import MailDeliveryFactory
 from tests.factories.export import ExportFactory
 from tests.factories.notification import WebhookDeliveryFactory
@@ -74,6 +76,19 @@ def test_person_can_have_uncertain_deliveries_sent_again(
     delivery.refresh_from_db()
     assert delivery.state == State.PENDING
     assert len(callbacks) == 1
+
+
+@pytest.mark.parametrize(("state", "runs"), [(State.UNCERTAIN, 2), (State.SENT, 1)])
+def test_uncertain_deliveries_get_a_run_beside_the_one_that_may_have_passed_them(
+    admin_client: Client, state: MailDelivery.State, runs: int
+) -> None:
+    delivery = MailDeliveryFactory.create(state=state)
+    send_bulk.delay(delivery.mailing_id)
+    form = {"action": "send_uncertain_again", "_selected_action": delivery.mailing_id}
+
+    admin_client.post("/admin/app/mailing/", form)
+
+    assert TaskRun.objects.count() == runs
 
 
 def test_person_who_may_only_view_mailings_is_not_offered_to_send_again(
