@@ -161,7 +161,7 @@ def database_is_ready(app_configs: Apps, **kwargs: Any) -> Iterable[CheckMessage
 @register(deploy=True)
 def every_queue_is_served(app_configs: Apps, **kwargs: Any) -> Iterable[CheckMessage]:
     """A living worker consumes from each queue."""
-    if health.broker_state() != "ok":
+    if health.broker_state(ANSWER_SECONDS) != "ok":
         yield Error(
             "The broker does not answer, so that no worker can be asked.",
             hint="Start it, or correct REDIS_URL (BROKER_URL for RabbitMQ).",

@@ -15,6 +15,10 @@ from config.celery import app as celery_app
 ALIVE = "/healthz"
 READY = "/readyz"
 
+# For each answer of the broker, while a load balancer waits for ours: HAProxy a second, by
+# default. A broker may also accept connections and say nothing.
+BROKER_SECONDS = 0.5
+
 
 class HealthMiddleware:
     """Answers `/healthz` and `/readyz` before anything asks for HTTPS or ALLOWED_HOSTS.
@@ -42,7 +46,7 @@ def ready() -> JsonResponse:
     """Answer 200 when requests can be served, else 503.
 
     The database must answer and its migrations be applied, and the server not be about to
-    stop. A broker that is down is reported and leaves the status at 200: taking every web
+    stop. A broker that is down or silent is reported, without delay, and leaves the status at 200: taking every web
     process out of rotation would make an outage of the background work one of the whole
     service.
     """
@@ -53,7 +57,7 @@ def ready() -> JsonResponse:
         {
             "status": "ready" if ok else "stopping" if stopping else "not ready",
             "database": database,
-            "broker": broker_state(),
+            "broker": broker_state(BROKER_SECONDS),
         },
         status=200 if ok else 503,
     )
@@ -69,13 +73,24 @@ def has_pending_migrations(database: BaseDatabaseWrapper) -> bool:
     return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
-def broker_state() -> str:
-    """Return `ok` or `down`."""
-    with celery_app.connection_for_write() as broker:
+def broker_state(seconds: float) -> str:
+    """Return `ok` or `down`.
+
+    Args:
+        seconds: that it may take to accept a connection, and for each answer.
+    """
+    # Redis reads the first two, RabbitMQ the others, and each ignores what it does not know.
+    patience = dict.fromkeys(
+        ("socket_connect_timeout", "socket_timeout", "read_timeout", "write_timeout"),
+        seconds,
+    )
+    with celery_app.connection_for_write(
+        connect_timeout=seconds, transport_options=patience
+    ) as broker:
         # RabbitMQ calls a wrong password an error of a channel.
         down: Any = (*broker.connection_errors, *broker.channel_errors)
         try:
-            broker.ensure_connection(max_retries=1, timeout=1, interval_start=0)
+            broker.ensure_connection(max_retries=0)
         except (OperationalError, *down):
             return "down"
     return "ok"

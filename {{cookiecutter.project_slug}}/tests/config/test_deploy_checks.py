@@ -168,6 +168,6 @@ def test_database_that_is_down_is_found(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_broker_that_is_down_is_one_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "broker_state", lambda: "down")
+    monkeypatch.setattr(health, "broker_state", lambda seconds: "down")
 
     assert ids(deploy_checks.every_queue_is_served) == ["config.E018"]
