@@ -36,11 +36,15 @@ class Compose:
         Raises:
             ComposeFailed: if it fails.
         """
-        command = [*self._command, *arguments]
-        done = subprocess.run(command, text=True, stdout=subprocess.PIPE)
-        if done.returncode:
-            raise ComposeFailed(f"`docker compose {' '.join(arguments)}` failed")
-        return done.stdout
+        return _output([*self._command, *arguments])
+
+    def docker(self, *arguments: str) -> str:
+        """Return what a command of Docker itself prints.
+
+        Raises:
+            ComposeFailed: if it fails.
+        """
+        return _output(["docker", *arguments])
 
     def start(self, *arguments: str) -> None:
         """Start what the arguments name, and nothing else, and wait until it is at work."""
@@ -63,3 +67,10 @@ class Compose:
     def running(self, service: str) -> list[str]:
         """Return the ids of a service's containers, oldest first."""
         return self.read("ps", "--quiet", service).split()
+
+
+def _output(command: list[str]) -> str:
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE)
+    if done.returncode:
+        raise ComposeFailed(f"`{' '.join(command)}` failed")
+    return done.stdout
