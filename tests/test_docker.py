@@ -7,7 +7,7 @@ engine and its base images.
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -367,7 +367,8 @@ def replace_everything_under_load(
             production.use_image(f"{image}:2")
             say("make upgrade")
             begin = time.monotonic()
-            production.make("upgrade")
+            with watching(image) as came_and_went:
+                production.make("upgrade")
             say(f"replaced everything in {time.monotonic() - begin:.0f} s")
             say(f"restarting {broker}")
             production.compose("restart", broker)
@@ -379,12 +380,41 @@ def replace_everything_under_load(
         assert not load.failed
         assert_all_imported(production, load.accepted, CASES)
         for service in before:
+            running = len(before[service])
+            for change in came_and_went(service):
+                running += change
+                assert running >= len(before[service]), f"{service} was away"
             if service not in ("postgres", "redis", "rabbitmq", "migrate"):
                 after = set(production.containers(service))
                 assert len(after) == len(before[service]), service
                 assert not after & before[service], f"{service} was not replaced"
                 images = {production.inspect(each)["Config"]["Image"] for each in after}
                 assert images == {f"{image}:2"}
+
+
+@contextmanager
+def watching(project: str) -> Iterator[Callable[[str], list[int]]]:
+    """Note which containers of a project start (1) and end (-1), by service.
+
+    Compose names the project as the image.
+    """
+    of = f"label=com.docker.compose.project={project}"
+    form = '{{index .Actor.Attributes "com.docker.compose.service"}} {{.Action}}'
+    command = ["docker", "events", "--filter", of, "--format", form]
+    for event in ("start", "die"):
+        command += ["--filter", f"event={event}"]
+    lines: list[str] = []
+
+    def changes(service: str) -> list[int]:
+        ours = [line.split()[1] for line in lines if line.split()[0] == service]
+        return [1 if action == "start" else -1 for action in ours]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as events:
+        try:
+            yield changes
+        finally:
+            events.terminate()
+            lines += events.communicate()[0].splitlines()
 
 
 def test_production_runs_what_was_built_elsewhere_or_nothing(
