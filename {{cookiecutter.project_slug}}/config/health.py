@@ -46,9 +46,9 @@ def ready() -> JsonResponse:
     """Answer 200 when requests can be served, else 503.
 
     The database must answer and its migrations be applied, and the server not be about to
-    stop. A broker that is down or silent is reported, without delay, and leaves the status at 200: taking every web
-    process out of rotation would make an outage of the background work one of the whole
-    service.
+    stop. A broker that is down or silent is reported, without delay, and leaves the status
+    at 200: taking every web process out of rotation would make an outage of the background
+    work one of the whole service.
     """
     database = _database_state()
     stopping = drain.begun()

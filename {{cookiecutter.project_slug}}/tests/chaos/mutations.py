@@ -29,8 +29,8 @@ MUTATIONS = [
     Mutation(
         "the row is stored in the caller's transaction, the message sent after it",
         "ledger/doorbell.py",
-        "        transaction.on_commit(partial(ring_or_park, calls), robust=True)",
-        "        ring_or_park(calls)",
+        "        transaction.on_commit(partial(_ring_undisturbed, calls))",
+        "        _ring_undisturbed(calls)",
         "test_ledger_enqueue.py::test_rollback_leaves_nothing",
     ),
     Mutation(
@@ -43,8 +43,8 @@ MUTATIONS = [
     Mutation(
         "calls that the broker did not take are parked",
         "ledger/doorbell.py",
-        "            park(calls[number:])\n",
-        "",
+        "            park(calls[taken:])\n",
+        "            pass\n",
         "test_ledger_broker.py"
         "::test_broker_down_at_enqueue_costs_milliseconds_and_loses_nothing",
     ),
