@@ -55,9 +55,12 @@ def write(compose: Compose, file: str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f"{target.name}.part")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as output:
-        compose(*IN_POSTGRES, *DUMP, stdin=subprocess.DEVNULL, stdout=output)
-    draft.replace(target)
+    try:
+        with open(descriptor, "wb") as output:
+            compose(*IN_POSTGRES, *DUMP, stdin=subprocess.DEVNULL, stdout=output)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
     return target
 
 

@@ -1,4 +1,4 @@
-"""`make restore`: what it does in which order, whatever fails."""
+"""`make backup` and `make restore`: what they do in which order, whatever fails."""
 
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,13 @@ def test_nothing_stops_for_a_file_that_is_not_there(tmp_path: Path) -> None:
         backup.read(compose, str(tmp_path / "missing.dump"))
 
     assert compose.calls == []
+
+
+def test_backup_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ComposeFailed):
+        backup.write(Recorded(fails_at="exec"), str(tmp_path / "new.dump"))
+
+    assert not [*tmp_path.iterdir()]
 
 
 def test_server_of_ones_own_is_neither_saved_nor_replaced(
