@@ -58,7 +58,7 @@ def ask_file(question: str) -> tuple[bool, str]:
 
 
 def ask_web(port: int, path: str) -> tuple[bool, str]:
-    """Answer from the status of the web process' answer."""
+    """Answer from the status of the web process' answer, and repeat its first line."""
     import socket  # the file needs none
 
     try:
@@ -66,10 +66,14 @@ def ask_web(port: int, path: str) -> tuple[bool, str]:
             connection.sendall(
                 f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
             )
-            status = connection.makefile("rb").readline().decode().strip()
+            lines = connection.makefile("r", encoding="utf-8", errors="replace")
+            status = lines.readline().strip()
+            while lines.readline().strip():
+                pass  # a header
+            body = lines.readline().strip()
     except OSError as error:
         return False, f"web: {error}"
-    return status.split(" ")[1:2] == ["200"], f"web: {status}"
+    return status.split(" ")[1:2] == ["200"], f"web: {status} {body}".rstrip()
 
 
 def main(arguments: list[str]) -> int:

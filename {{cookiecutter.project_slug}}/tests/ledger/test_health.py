@@ -1,5 +1,6 @@
 """What a process says of itself, and what the probe makes of it."""
 
+import socket
 import subprocess
 import sys
 import threading
@@ -129,6 +130,26 @@ def test_probe_says_no_without_a_file(tmp_path: Path) -> None:
 
     assert found.returncode == 1
     assert found.stdout.startswith("not started; a web server is asked by: web PORT")
+
+
+@pytest.mark.parametrize(("status", "code"), [("200 OK", 0), ("503 No", 1)])
+def test_probe_repeats_what_a_web_server_answers(status: str, code: int) -> None:
+    body = '{"status": "as it is"}'
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(1000)
+            head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n\r\n"
+            connection.sendall(f"{head}{body}".encode())
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        port = str(server.getsockname()[1])
+        found = probe("web", port, "/readyz", file="")
+
+    assert found.returncode == code
+    assert found.stdout == f"web: HTTP/1.1 {status} {body}\n"
 
 
 def test_probe_says_which_questions_there_are(tmp_path: Path) -> None:
