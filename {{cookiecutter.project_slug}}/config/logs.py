@@ -65,7 +65,9 @@ class NotOfNextVersion(logging.Filter):
 class NotEverySecond(logging.Filter):
     """Drops what a loop has said in the last 30 seconds: a server is down for longer."""
 
-    LOOPS = frozenset({"ledger.doorbell", "ledger.heartbeat", "ledger.relay"})
+    LOOPS = frozenset(
+        {"ledger.doorbell", "ledger.heartbeat", "ledger.relay", "ledger.schedule"}
+    )
     PAUSE_SECONDS = 30.0
 
     def __init__(self) -> None:

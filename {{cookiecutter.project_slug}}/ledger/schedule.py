@@ -136,7 +136,10 @@ class LedgerScheduler(DatabaseScheduler):  # type: ignore[misc]  # it has no typ
             raise
         except Exception as error:
             if self._complaints.get(entry.name) != repr(error):
-                log.exception("entry %r of the schedule cannot run", entry.name)
+                # With the error, because the log shows no text twice within seconds.
+                log.exception(
+                    "entry %r of the schedule cannot run: %r", entry.name, error
+                )
             self._complaints[entry.name] = repr(error)
             return float(self.max_interval)
         self._complaints.pop(entry.name, None)

@@ -182,6 +182,8 @@ def test_server_that_is_down_is_complained_of_twice_a_minute_by_each_loop(
         say("ledger.doorbell", "the broker is down", at=1000.0 + second)
     say("ledger.doorbell", "it refuses", at=1060.0)
     say("ledger.relay", "the broker is down", at=1060.0)
+    for second in range(30):
+        say("ledger.schedule", "beat could not work", at=1060.0 + second)
     for _ in range(2):
         say("ledger.request", "process of the task is gone", at=1060.0)
 
@@ -190,6 +192,7 @@ def test_server_that_is_down_is_complained_of_twice_a_minute_by_each_loop(
         *2 * ["the broker is down"],
         "it refuses",
         "the broker is down",
+        "beat could not work",
         *2 * ["process of the task is gone"],
     ]
 

@@ -223,9 +223,22 @@ def test_entry_that_cannot_run_does_not_stop_the_others_and_complains_once(
 
     assert names() == [effect.name]
     complaints = [r for r in caplog.records if r.name == schedule.__name__]
-    assert [r.getMessage() for r in complaints] == [
-        "entry 'broken' of the schedule cannot run"
-    ]
+    [complaint] = [r.getMessage() for r in complaints]
+    assert complaint.startswith("entry 'broken' of the schedule cannot run: ")
+
+
+def test_entry_that_fails_in_another_way_complains_of_that(
+    beat: LedgerScheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    entry(args="{nonsense", name="broken")
+    settle(beat)
+
+    PeriodicTask.objects.update(args='["one", "two", "three", "four"]')
+    settle(beat)
+
+    complaints = [r for r in caplog.records if r.name == schedule.__name__]
+    # Twice a minute at most is each text shown: see `NotEverySecond` in config/logs.py.
+    assert len({r.getMessage() for r in complaints}) == 2
 
 
 def test_entry_whose_run_the_database_refuses_does_not_stop_the_others(
