@@ -83,6 +83,14 @@ class NotEverySecond(logging.Filter):
         return self._said.setdefault(text, record.created) == record.created
 
 
+class NotOfReadiness(logging.Filter):
+    """Drops Django's error for `/readyz` that says no: it is an answer, asked for often."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        path = getattr(getattr(record, "request", None), "path", "")
+        return (path, getattr(record, "status_code", 0)) != ("/readyz", 503)
+
+
 def logging_config(
     *, level: str, output: str, colours: bool = True, secrets: Iterable[str] = ()
 ) -> dict[str, Any]:
@@ -167,6 +175,7 @@ def logging_config(
             "not per task": {"()": NotPerTask},
             "not of next version": {"()": NotOfNextVersion},
             "not every second": {"()": NotEverySecond},
+            "not of readiness": {"()": NotOfReadiness},
         },
         "loggers": {
             "celery.app.trace": {"filters": ["not per task"]},
@@ -180,7 +189,7 @@ def logging_config(
             },
             # Django's own handler and its line per 404 would repeat ours.
             "django": {"handlers": [], "level": "INFO"},
-            "django.request": {"level": "ERROR"},
+            "django.request": {"level": "ERROR", "filters": ["not of readiness"]},
         },
     }
 

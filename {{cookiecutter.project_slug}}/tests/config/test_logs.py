@@ -11,8 +11,11 @@ import structlog
 from billiard.util import get_logger
 from celery.worker.consumer import consumer
 from django.conf import settings
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
+from django.utils.log import log_response
 
+from config import drain
 from config.logs import for_people, logging_config
 from config.redaction import REDACTED, hide_arguments
 
@@ -195,6 +198,22 @@ def test_server_that_is_down_is_complained_of_twice_a_minute_by_each_loop(
         "beat could not work",
         *2 * ["process of the task is gone"],
     ]
+
+
+@pytest.mark.django_db
+def test_server_that_is_not_ready_is_an_answer_and_no_error(
+    logged: Callable[[], str], client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain, "begun", lambda: True)
+    request = RequestFactory().get("/readyz")
+
+    client.get("/readyz")
+    for status in (500, 503):
+        other = request if status == 500 else RequestFactory().get("/api/")
+        log_response("it failed", response=HttpResponse(status=status), request=other)
+
+    entries = [json.loads(line) for line in logged().splitlines()]
+    assert [entry["event"] for entry in entries] == 2 * ["it failed"]
 
 
 def test_keys_of_all_lines_are_in_one_order(logged: Callable[[], str]) -> None:
