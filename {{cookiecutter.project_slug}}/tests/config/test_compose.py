@@ -18,6 +18,16 @@ def test_web_has_time_to_be_forgotten_and_to_finish() -> None:
     assert int(grace[1]) >= int(drain[1]) + gunicorn.graceful_timeout + 5
 
 
+def test_variable_that_is_missing_is_asked_for_where_it_is_read() -> None:
+    # `make install` writes .env if there is none, and fills nothing later.
+    compose = (ROOT / "docker-compose.yml").read_text()
+    asked = re.findall(r"\$\{\w+:\?([^}]+)\}", compose)
+
+    assert asked
+    for text in asked:
+        assert " in .env" in text and "make install" not in text, text
+
+
 def test_memory_of_redis_is_said_once() -> None:
     files = ROOT.glob("docker-compose*.yml")
 
