@@ -244,6 +244,27 @@ def test_compose_understands_the_files(tmp_path: Path, broker: str, stage: str) 
         )
 
 
+@pytest.mark.parametrize("stage", ["", "dev", "prod"])
+def test_no_service_of_ours_is_told_a_password_that_only_servers_need(
+    tmp_path: Path, stage: str
+) -> None:
+    answers = {"broker": "rabbitmq", "monitoring": "yes"}
+    project = finished(bake(tmp_path, answers)).root
+    of_servers = re.findall(
+        r"^(?:FLOWER|BROKER)_PASSWORD=.+$", (project / ".env").read_text(), re.M
+    )
+    assert len(of_servers) == 2
+
+    found = services(project, stage)
+
+    image = found["migrate"]["image"]
+    ours = {name: spec for name, spec in found.items() if spec["image"] == image}
+    assert {"web", "worker-io", "beat", "metrics", "migrate"} <= ours.keys()
+    for name, spec in ours.items():
+        told = {f"{key}={value}" for key, value in spec["environment"].items()}
+        assert not told & {*of_servers}, name
+
+
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
 def test_flower_watches_the_broker_that_the_service_uses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broker: str
