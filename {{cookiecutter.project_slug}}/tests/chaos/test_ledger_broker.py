@@ -45,7 +45,7 @@ def test_flushall_with_hundreds_queued_loses_nothing(
 
     flush(broker.url)
 
-    wait_until(all_ended, timeout=60)
+    wait_until(all_ended, timeout=120)
     assert sorted(Effect.objects.values_list("key", flat=True)) == sorted(keys)
 
 

@@ -13,13 +13,13 @@ from django.test import Client
 from ledger import report, unstarted
 from ledger.models import TaskRun
 from ledger.states import State
+from tests.harness.effects.calls import retried_for
 from tests.harness.effects.tasks import (
     add,
     echo,
     errback,
     fail,
     plain_fail,
-    retried_for,
     total,
 )
 from tests.harness.inline import InlineWorker, run_of

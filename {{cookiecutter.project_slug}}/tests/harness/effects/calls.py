@@ -33,6 +33,17 @@ def retried_with(
     return [value, request.delivery_info["routing_key"], request.time_limit]
 
 
+@shared_task(bind=True)
+def retried_for(self: DurableTask[..., int], message: str) -> int:
+    """Ask for a retry because of an error with this message."""
+    try:
+        if self.request.retries == 0:
+            raise ValueError(message)
+    except ValueError as error:
+        raise self.retry(exc=error, countdown=60)
+    return self.request.retries
+
+
 @shared_task(bind=True, max_retries=0)
 def retried_in_vain(self: DurableTask[..., None], message: str = "") -> None:
     """Ask for a retry more often than allowed."""

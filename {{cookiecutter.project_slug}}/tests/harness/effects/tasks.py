@@ -306,17 +306,6 @@ def autoretried(self: DurableTask[..., int], times: int) -> int:
 
 
 @shared_task(bind=True)
-def retried_for(self: DurableTask[..., int], message: str) -> int:
-    """Ask for a retry because of an error with this message."""
-    try:
-        if self.request.retries == 0:
-            raise ValueError(message)
-    except ValueError as error:
-        raise self.retry(exc=error, countdown=60)
-    return self.request.retries
-
-
-@shared_task(bind=True)
 def retried_unpicklable(self: DurableTask[..., str]) -> str:
     """Ask for a retry because of an error that cannot be pickled."""
     if self.request.retries == 0:
