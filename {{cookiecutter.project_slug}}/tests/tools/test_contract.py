@@ -3,10 +3,12 @@
 What each rule finds is on its page: `test_contract_examples.py`.
 """
 
+import gc
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,12 +48,28 @@ def test_this_project_keeps_the_contract_without_exceptions() -> None:
     assert checked.stdout.endswith(" files, no findings\n")
 
 
-def test_whole_project_is_checked_in_less_than_a_second() -> None:
-    started = time.process_time()
+def test_whole_project_is_checked_in_a_few_times_of_what_reading_it_takes() -> None:
+    def read() -> None:
+        project = Project(ROOT)
+        for path in project.python_files:
+            project.tree(path)
 
-    check(ROOT)
+    # 2.5 times, 0.7 s of processor for the samples; seconds depend on the machine.
+    assert cpu_seconds(lambda: check(ROOT)) < 5 * cpu_seconds(read)
 
-    assert time.process_time() - started < 1
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Return the least of three measurements, garbage left alone as by the command."""
+    measured = []
+    gc.disable()
+    try:
+        for _ in range(3):
+            started = time.process_time()
+            work()
+            measured.append(time.process_time() - started)
+    finally:
+        gc.enable()
+    return min(measured)
 
 
 # --- reports
