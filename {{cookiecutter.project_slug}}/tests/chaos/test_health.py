@@ -9,10 +9,9 @@ from signal import SIGCONT, SIGSTOP
 
 import pytest
 
-from config.celery import app
 from ledger.health import STUCK_SECONDS
 from probe import SILENT_SECONDS
-from tests.harness.broker import through
+from tests.harness.broker import command, through
 from tests.harness.fixtures import StartWorker, WaitUntil
 from tests.harness.own_broker import OwnBroker
 from tests.harness.processes import ROOT
@@ -118,7 +117,7 @@ def test_worker_whose_main_thread_is_stuck_is_not_alive(
     durable_worker(HEALTH_FILE=str(file))
     wait_until(lambda: says("ready"))
 
-    app.control.broadcast("stand_still", reply=False)
+    command("stand_still")
 
     wait_until(lambda: not says("live"), STUCK_SECONDS + PATIENCE)
 

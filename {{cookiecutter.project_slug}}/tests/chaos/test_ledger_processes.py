@@ -7,11 +7,11 @@ import pytest
 from celery.exceptions import WorkerLostError
 from django.db import connection
 
-from config.celery import app
 from ledger.models import TaskRun
 from ledger.states import State
 from ledger.task import DurableTask
 from tests.chaos.conftest import LEASE
+from tests.harness.broker import command
 from tests.harness.effects.models import Effect
 from tests.harness.effects.tasks import (
     atomic_effect,
@@ -56,7 +56,7 @@ def test_worker_whose_main_loop_fails_says_so_by_its_exit_status(
 ) -> None:
     worker = durable_worker()
 
-    app.control.broadcast("break_down", reply=False)
+    command("break_down")
 
     assert worker.wait(STOP_SECONDS) not in (None, 0), worker.tail()
 

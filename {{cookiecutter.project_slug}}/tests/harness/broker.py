@@ -101,6 +101,21 @@ def active_process(task_id: str) -> int:
     raise LookupError(f"no worker runs task {task_id}")
 
 
+def command(name: str) -> None:
+    """Send a remote-control command, once a worker listens.
+
+    A worker says that it is ready a moment earlier, and Redis keeps no command for later.
+
+    Raises:
+        LookupError: if no worker answers, however often it is asked.
+    """
+    for _ in range(QUESTIONS):
+        if app.control.ping():
+            app.control.broadcast(name, reply=False)
+            return
+    raise LookupError("no worker answers")
+
+
 def is_rabbitmq(url: str) -> bool:
     """Return whether this is the address of a RabbitMQ."""
     return url.startswith("amqp")
