@@ -380,10 +380,10 @@ def replace_everything_under_load(
         assert not load.failed
         assert_all_imported(production, load.accepted, CASES)
         for service in before:
-            running = len(before[service])
+            at_work = len(before[service])
             for change in came_and_went(service):
-                running += change
-                assert running >= len(before[service]), f"{service} was away"
+                at_work += change
+                assert at_work >= len(before[service]), f"{service} was away"
             if service not in ("postgres", "redis", "rabbitmq", "migrate"):
                 after = set(production.containers(service))
                 assert len(after) == len(before[service]), service
