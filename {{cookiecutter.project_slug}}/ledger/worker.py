@@ -56,7 +56,7 @@ def _end_queries_at_soft_limits(**kwargs: Any) -> None:
     """Let psycopg cancel the query that a soft time limit interrupts, as it does for Ctrl-C.
 
     Else the connection stays in the middle of it: neither can the task clean up, nor can
-    its failure be stored. https://github.com/psycopg/psycopg/blob/3.3.2/psycopg/psycopg/connection.py
+    its failure be stored. https://github.com/psycopg/psycopg/blob/3.3.9/psycopg/psycopg/connection.py
     """
     known = psycopg.connection._INTERRUPTED
     psycopg.connection._INTERRUPTED = (*{*known, SoftTimeLimitExceeded},)  # type: ignore[assignment]  # it has no setting
